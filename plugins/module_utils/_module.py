@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, ibm_quantum.platform contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a module of this collection is: an ARGUMENT_SPEC and ``run(module)``, which returns the result.
+
+``run`` is called by the action plugin ``api`` in Ansible's own worker, or by :func:`main` where the module was sent to
+a host. Both give it an object of this shape, and both turn its errors into the same results.
+
+Note: this module_util is **PRIVATE** to the collection and can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Protocol
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError, OptionError
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._http import REQUESTS_IMPORT_ERROR
+
+Result = dict  # a module's result as Ansible knows it
+
+
+class ModuleLike(Protocol):
+    """The part of AnsibleModule that ``run`` may use."""
+
+    params: dict[str, Any]
+    check_mode: bool
+    no_log_values: set[str]
+
+    def warn(self, warning: str) -> None:
+        """Show a warning to the user."""
+
+
+def outcome(run: Callable[[Any], Result], module: ModuleLike) -> Result:
+    """Run a module; what it raises becomes a failed result with one clear ``msg``."""
+    if REQUESTS_IMPORT_ERROR is not None:
+        return {"failed": True, "msg": missing_required_lib("requests")}
+    try:
+        return run(module)
+    except OptionError as error:
+        return {"failed": True, "msg": str(error)}
+    except ApiError as error:
+        return {"failed": True, **error.as_result()}
+
+
+def main(run: Callable[[Any], Result], argument_spec: dict[str, Any], **constraints: Any) -> None:
+    """Run a module as an ordinary one, on the host it was sent to."""
+    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **constraints)
+    result = outcome(run, module)
+    if result.pop("failed", False):
+        module.fail_json(**result)
+    module.exit_json(**result)
