@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -83,13 +84,13 @@ def surroundings(home: Path) -> dict[str, str]:
     return {
         **os.environ,
         "HOME": str(home),
+        "NO_PROXY": "127.0.0.1",
         "XDG_RUNTIME_DIR": "",
         "XDG_CACHE_HOME": str(home.with_name("cache")),
         "XDG_CONFIG_HOME": str(home / ".config"),
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_HOME": str(home.with_name("ansible")),
         "ANSIBLE_LOCALHOST_WARNING": "false",
-        "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
         "ANSIBLE_NOCOWS": "1",
     }
 
@@ -99,20 +100,27 @@ def play(playbook: str, environment: dict[str, str], extra: dict[str, object] | 
     command = [str(PLAYBOOK), "-i", "localhost,", "-e", "ansible_connection=local"]
     command += ["-e", f"ansible_python_interpreter={sys.executable}", "-e", json.dumps(extra or {}), playbook]
     print(f"$ ansible-playbook {playbook}", flush=True)
-    process = subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=RUN_LIMIT
-    )
-    print(process.stdout, flush=True)
-    if process.returncode:
-        sys.exit(f"FAILED: {playbook} ended with {process.returncode}")
-    return process.stdout
+    printed: list[str] = []
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        deadline = threading.Timer(RUN_LIMIT, run.kill)
+        deadline.start()
+        for line in run.stdout or ():
+            print(line, end="", flush=True)
+            printed.append(line)
+        deadline.cancel()
+    if run.returncode:
+        sys.exit(f"FAILED: {playbook} ended with {run.returncode}")
+    return "".join(printed)
 
 
 def show(home: Path) -> None:
     """What a login shell sees, the secrets cut short."""
     command = '. "$HOME/.profile"; env | grep -E "^(IQP|QISKIT)_" | sort | sed -E "s/(TOKEN=....).*/\\1.../"'
     subprocess.run(
-        ["/bin/sh", "-c", command], env={"HOME": str(home), "PATH": os.environ["PATH"]}, check=True, timeout=10
+        ["/bin/sh", "-c", command],
+        env={"HOME": str(home), "NO_PROXY": "127.0.0.1", "PATH": os.environ["PATH"]},
+        check=True,
+        timeout=10,
     )
 
 
