@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, ibm_quantum.platform contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Confirm or roll back: a change that could cut the host off stays only if somebody comes back to confirm it.
+
+While a change waits it is in force but nothing of it lies on disk: all of it is here, under /run. So the rollback has
+nothing but the rules to restore, and a host that is switched off meanwhile comes up as it was before.
+
+Note: this module_util is **PRIVATE** to the collection and can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from typing import NamedTuple
+
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall import systemd
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.policy import Policy
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import FirewallError, Provider
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.store import (
+    Layout,
+    State,
+    read,
+    read_json,
+    remove,
+    to_json,
+    write,
+)
+
+#: Seconds that the rollback may be late.
+_GRACE = 60
+
+
+class Change(NamedTuple):
+    """What has to go on disk once it is confirmed."""
+
+    policy: Policy
+    state: State
+
+
+class Guard:
+    """The caller holds the lock in every method."""
+
+    def __init__(self, layout: Layout, provider: Provider) -> None:
+        self._provider = provider
+        self._pending = os.path.join(layout.runtime, "egress-pending.json")
+        self._before = os.path.join(layout.runtime, "egress-before.ruleset")
+        self._code = os.path.join(layout.runtime, "egress.pyz")
+        self._note = os.path.join(layout.runtime, "egress-rolled-back")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return self._pending, self._before, self._code, self._note
+
+    def arm(self, policy: Policy, state: State, seconds: int, code: bytes) -> str:
+        """To be called before the rules are loaded: from here on the host returns to what it has now by itself.
+
+        Returns the token that :meth:`confirm` wants within ``seconds``.
+        """
+        token = secrets.token_hex(8)
+        write(self._before, self._provider.save().encode())
+        write(self._code, code)
+        change = {
+            "token": token,
+            "overdue": _uptime() + seconds + _GRACE,
+            "policy": policy.as_dict(),
+            "state": vars(state),
+        }
+        write(self._pending, to_json(change))
+        command = [systemd.python(), "-I", self._code, "rollback", token]
+        try:
+            systemd.run_later(seconds, systemd.ROLLBACK.format(token), command)
+        except FirewallError:
+            self._clear()
+            raise
+        return token
+
+    def pending(self) -> str | None:
+        """The token of the change that waits, if one does."""
+        data = read_json(self._pending)
+        return None if data is None else str(data.get("token"))
+
+    def overdue(self) -> bool:
+        """Whether a change waits longer than it may: the run was killed before the rollback was set up, say."""
+        data = read_json(self._pending)
+        return data is not None and _uptime() > data.get("overdue", 0)
+
+    def confirm(self, token: str) -> Change:
+        """End the wait: the change stays."""
+        data = read_json(self._pending)
+        if data is None or data.get("token") != token:
+            raise FirewallError(
+                "the confirmation came too late: the host has rolled the change back (option confirm_timeout)",
+                "rolled_back",
+            )
+        change = Change(Policy.from_dict(data["policy"]), State(data["state"]))
+        self.drop(token)
+        return change
+
+    def drop(self, token: str) -> None:
+        """End the wait, whatever becomes of the change."""
+        self._clear()
+        systemd.cancel(systemd.ROLLBACK.format(token))
+
+    def roll_back(self, token: str | None = None) -> bool:
+        """Undo the change that waits (only the one of this token, if given). Returns whether there was one."""
+        pending = self.pending()
+        if pending is None or token not in (None, pending):
+            return False
+        before = read(self._before)
+        try:
+            self._provider.load(before.decode() if isinstance(before, bytes) else self._provider.nothing)
+        except FirewallError:
+            # Better open than shut: what cannot be restored must not keep its owner out.
+            self._provider.load(self._provider.nothing)
+        self._clear()
+        write(self._note, b"an egress allowlist was not confirmed in time and was rolled back by the host\n")
+        if token is None:  # else this is what the timer started
+            systemd.cancel(systemd.ROLLBACK.format(pending))
+        return True
+
+    def note(self, keep: bool) -> str | None:
+        """What the last rollback left to be told; once, unless it is to be kept."""
+        text = read(self._note)
+        if not isinstance(text, bytes):
+            return None
+        if not keep:
+            remove(self._note)
+        return text.decode().strip()
+
+    def _clear(self) -> None:
+        # The pending file first: without it the timer's rollback does nothing.
+        for path in (self._pending, self._before, self._code):
+            remove(path)
+
+
+def _uptime() -> float:
+    """A clock that nobody sets; what it counts from ends with /run."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,0 +1,308 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, ibm_quantum.platform contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: egress_allowlist
+short_description: Allow a host to reach the IBM Quantum Platform and nothing else
+version_added: 0.1.0
+description:
+  - Limits the connections that a host may open to the endpoints of the IBM Quantum Platform, by name, and to the
+    endpoints that you add.
+  - The names are resolved on the host; a systemd timer asks again every O(refresh_interval) seconds and lets the rules
+    follow. When DNS does not answer, the last good addresses stay.
+  - Allowed besides, always - the loopback interface, connections that are established or related, replies from
+    O(management_ports), the ICMP messages that IPv4 and IPv6 cannot do without, and DHCP. DNS is allowed to
+    O(dns_servers) only.
+  - Everything lies in the nftables table C(inet ibm_quantum). Other tables are neither read nor changed. Only what the
+    host itself sends is limited, not what it forwards for others, for example for containers on a bridge.
+  - Rules that can cut the host off are confirmed over a new connection; without this confirmation the host rolls them
+    back by itself after O(confirm_timeout) seconds.
+author:
+  - ibm_quantum.platform contributors (@ibm-quantum-platform)
+requirements:
+  - Linux with nf_tables, systemd and C(nft) 0.9.8 or newer on the host
+  - root on the host
+attributes:
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying target.
+    support: full
+    details:
+      - Names that the host has not resolved before are resolved.
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: full
+    details:
+      - Shows names, addresses and rules.
+  platform:
+    description: Target OS/families that can be operated against.
+    support: full
+    platforms: linux
+options:
+  state:
+    description:
+      - V(present) has the allowlist in force, now and after a reboot.
+      - V(absent) removes the rules, the units and every file that this module made.
+    type: str
+    choices: [present, absent]
+    default: present
+  mode:
+    description:
+      - With V(enforce) everything else is rejected, and programs fail at once.
+      - With V(audit) everything else is let through and counted, see RV(counters).
+    type: str
+    choices: [enforce, audit]
+    default: enforce
+  regions:
+    description: The regions of IBM Quantum to allow.
+    type: list
+    elements: str
+    choices: [us-east, eu-de]
+    default: [us-east]
+  features:
+    description:
+      - What the host is to do.
+      - V(rest) - token exchange and the Runtime REST API; enough for a host that knows its instance's CRN.
+      - V(cloud) - finding instances by name.
+      - V(storage) - IBM Cloud Object Storage as IBM lists it; for V(eu-de) the name for hosts inside an IBM VPC.
+      - V(storage_public) - the public object storage name of V(eu-de), for hosts outside IBM Cloud.
+      - V(functions) - Qiskit Functions.
+      - V(private) - private endpoints, for hosts in an IBM Cloud VPC.
+    type: list
+    elements: str
+    choices: [rest, cloud, storage, storage_public, functions, private]
+    default: [rest, cloud, storage]
+  endpoints:
+    description: Endpoints to allow besides those of IBM Quantum.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      host:
+        description: A host name, an address, or a network such as V(192.0.2.0/24). Wildcards are not possible.
+        type: str
+        required: true
+      port:
+        description: The port.
+        type: int
+        default: 443
+      protocol:
+        description: The protocol.
+        type: str
+        choices: [tcp, udp]
+        default: tcp
+  management_ports:
+    description:
+      - The TCP ports on which this host is managed. Replies from them are let through before any other rule, so that
+        no state of the kernel's connection tracking can cut a session.
+      - The default is the port of the SSH connection that the module runs in; without one, the ports that sshd is
+        configured with.
+    type: list
+    elements: int
+  dns_servers:
+    description:
+      - The addresses that DNS queries may go to, with UDP and TCP on port 53.
+      - The default is the name servers of C(/etc/resolv.conf), which the refresh follows when they change. Where it
+        names a local resolver, the servers that C(systemd-resolved) or C(NetworkManager) asks are taken.
+    type: list
+    elements: str
+  ntp:
+    description: Whether time servers may be asked, that is UDP to port 123.
+    type: bool
+    default: true
+  refresh_interval:
+    description: Seconds between two looks into DNS.
+    type: int
+    default: 300
+  address_lifetime:
+    description: Seconds for which an address stays allowed after DNS last gave it, as long as its name still resolves.
+    type: int
+    default: 86400
+  confirm_timeout:
+    description:
+      - Seconds after which the host rolls back rules that were not confirmed over a new connection.
+      - V(0) applies them without this guard.
+    type: int
+    default: 60
+  confirm:
+    description: Used between this module and its action plugin to confirm a change; not to be set in playbooks.
+    type: str
+notes:
+  - What the module leaves on a host, what it guarantees and what it cannot is described in the collection's guide
+    C(docs/firewall.md).
+"""
+
+EXAMPLES = r"""
+- name: Allow the IBM Quantum Platform and a package mirror, nothing else
+  ibm_quantum.platform.egress_allowlist:
+    regions: [us-east, eu-de]
+    endpoints:
+      - host: deb.debian.org
+        port: 80
+
+- name: Only count what the allowlist would block
+  ibm_quantum.platform.egress_allowlist:
+    mode: audit
+  register: allowlist
+
+- name: Show the packets that would have been blocked
+  ansible.builtin.debug:
+    var: allowlist.counters.would_block.packets
+
+- name: Take the allowlist off
+  ibm_quantum.platform.egress_allowlist:
+    state: absent
+"""
+
+RETURN = r"""
+endpoints:
+  description: What is allowed, each with the addresses it has at the moment; none where a name does not resolve.
+  returned: when O(state=present)
+  type: list
+  elements: dict
+  sample:
+    - host: iam.cloud.ibm.com
+      port: 443
+      protocol: tcp
+      addresses: [192.0.2.10, "2001:db8::10"]
+management_ports:
+  description: The TCP ports whose replies are let through before any other rule.
+  returned: when O(state=present)
+  type: list
+  elements: int
+  sample: [22]
+dns_servers:
+  description: The name servers that may be asked.
+  returned: when O(state=present)
+  type: list
+  elements: str
+  sample: [192.0.2.53]
+counters:
+  description:
+    - Packets and bytes since the rules were last loaded - RV(counters.allowed) to the endpoints, and
+      RV(counters.blocked) or, with O(mode=audit), RV(counters.would_block) to anywhere else.
+  returned: when O(state=present) and not in check mode before the first run
+  type: dict
+  contains:
+    allowed:
+      description: What went to the endpoints.
+      returned: always
+      type: dict
+      sample: {packets: 12, bytes: 720}
+    blocked:
+      description: What was rejected.
+      returned: when O(mode=enforce)
+      type: dict
+      sample: {packets: 0, bytes: 0}
+    would_block:
+      description: What O(mode=enforce) would have rejected.
+      returned: when O(mode=audit)
+      type: dict
+      sample: {packets: 3, bytes: 180}
+reason:
+  description:
+    - A word for the kind of the problem - V(invalid), V(not_root), V(no_systemd), V(provider_missing),
+      V(provider_failed), V(no_dns), V(dns_servers_unknown), V(locked), V(systemd), V(files), V(not_confirmed) or
+      V(rolled_back).
+    - V(provider_missing) is also returned in check mode, where the missing package is no failure.
+  returned: on failure, and in check mode when C(nft) is missing
+  type: str
+  sample: provider_missing
+"""
+
+import os
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._endpoints import DEFAULT_FEATURES, FEATURES, REGIONS
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall import management
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.allowlist import Allowlist, Outcome
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.policy import (
+    CONFIRM_TIMEOUT,
+    PROTOCOLS,
+    declare,
+)
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import FirewallError
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "mode": {"type": "str", "choices": ["enforce", "audit"], "default": "enforce"},
+    "regions": {"type": "list", "elements": "str", "choices": list(REGIONS), "default": list(REGIONS[:1])},
+    "features": {"type": "list", "elements": "str", "choices": list(FEATURES), "default": list(DEFAULT_FEATURES)},
+    "endpoints": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "host": {"type": "str", "required": True},
+            "port": {"type": "int", "default": 443},
+            "protocol": {"type": "str", "choices": list(PROTOCOLS), "default": "tcp"},
+        },
+    },
+    "management_ports": {"type": "list", "elements": "int"},
+    "dns_servers": {"type": "list", "elements": "str"},
+    "ntp": {"type": "bool", "default": True},
+    "refresh_interval": {"type": "int", "default": 300},
+    "address_lifetime": {"type": "int", "default": 86400},
+    "confirm_timeout": {"type": "int", "default": CONFIRM_TIMEOUT},
+    "confirm": {"type": "str"},
+}
+
+#: A new connection has to be made and a module run within it.
+LEAST_TIMEOUT = 5
+
+
+def run(options: dict[str, Any], allowlist: Allowlist, check: bool) -> tuple[dict[str, Any], Outcome | None]:
+    """The module's result without diff, and what came of it. Raises FirewallError."""
+    if options["confirm"]:
+        return {"changed": True, "counters": allowlist.confirm(options["confirm"])}, None
+    if options["state"] == "absent":
+        outcome = allowlist.absent(check)
+        return {"changed": outcome.changed}, outcome
+    timeout = options["confirm_timeout"]
+    if timeout and timeout < LEAST_TIMEOUT:
+        raise FirewallError(f"confirm_timeout: {timeout} is neither 0 nor at least {LEAST_TIMEOUT} (seconds)")
+    policy = declare(options, () if options["management_ports"] is not None else management.ports())
+    outcome = allowlist.present(policy, timeout, check)
+    result: dict[str, Any] = {
+        "changed": outcome.changed,
+        "endpoints": outcome.endpoints,
+        "management_ports": list(policy.management_ports),
+        "dns_servers": outcome.dns_servers,
+        "counters": outcome.counters,
+    }
+    if outcome.reason:
+        result["reason"] = outcome.reason
+    if outcome.pending:
+        result["pending_confirmation"] = {"token": outcome.pending, "seconds": timeout}
+    return result, outcome
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    if os.geteuid() != 0:
+        module.fail_json(msg="this module needs root on the host: set become", reason="not_root")
+    try:
+        result, outcome = run(module.params, Allowlist(), module.check_mode)
+    except FirewallError as error:
+        module.fail_json(msg=str(error), reason=error.reason)
+    except OSError as error:
+        module.fail_json(msg=f"a file of the allowlist could not be handled: {error}", reason="files")
+    if outcome:
+        for warning in outcome.warnings:
+            module.warn(warning)
+        result["diff"] = {
+            "before_header": "egress allowlist",
+            "after_header": "egress allowlist",
+            "before": outcome.before,
+            "after": outcome.after,
+        }
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
