@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the collection's API modules in Ansible's own worker process: no zip, no copy, no new Python, no SSH.
 
-``meta/runtime.yml`` routes every API module here. The module's file stays the single source: its ARGUMENT_SPEC is
+Every API module has this plugin under its own name. The module's file stays the single source: its ARGUMENT_SPEC is
 validated and its ``run()`` called with an object that stands in for AnsibleModule. Where the user wants the call to
 leave from elsewhere, the very same file is sent there as an ordinary module.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import traceback
 from contextlib import contextmanager
+from datetime import date
 from importlib import import_module
 from typing import Any, Iterator
 
@@ -23,8 +24,7 @@ from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._module import outcome
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._secret_fields import mask
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._module import invocation, outcome
 
 MODULES = "ansible_collections.ibm_quantum.platform.plugins.modules."
 
@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
         returns_secret = getattr(module, "returns_secret", lambda params, result=None: False)
         with self._task_environment():
             validated = ArgumentSpecValidator(module.ARGUMENT_SPEC, **getattr(module, "CONSTRAINTS", {})).validate(
-                self._task.args
+                _as_json(self._task.args)
             )
             params, secrets = validated.validated_parameters, set(validated._no_log_values)
             if validated.error_messages:
@@ -71,7 +71,7 @@ class ActionModule(ActionBase):
                 )
             else:
                 result = self._in_worker(module, params, secrets)
-                result["invocation"] = {"module_args": _public(params, module.ARGUMENT_SPEC)}
+                result["invocation"] = invocation(params, module.ARGUMENT_SPEC)
                 _add_notices(result, validated)
                 result = self._finish(result, secrets)
         if returns_secret(params, result):
@@ -129,19 +129,21 @@ class ActionModule(ActionBase):
         return remove_values(result, {value for value in secrets if value})
 
 
+def _as_json(value: Any) -> Any:
+    """Options as a module gets them, through JSON: what YAML takes for a date is a text there."""
+    if isinstance(value, dict):
+        return {name: _as_json(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_as_json(item) for item in value]
+    return value.isoformat() if isinstance(value, date) else value
+
+
 def _argument_error(name: str, validated: Any) -> str:
     """The text that AnsibleModule would fail with."""
     message = validated.errors.msg
     if isinstance(validated.errors[0], UnsupportedError):
         return f"Unsupported parameters for (ibm_quantum.platform.{name}) module: {message}"
     return str(message)
-
-
-def _public(params: dict[str, Any], argument_spec: dict[str, Any]) -> dict[str, Any]:
-    """The options as ``invocation`` shows them."""
-    hidden = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
-    secret = {name for name, option in argument_spec.items() if option.get("no_log")}
-    return {name: hidden if value and name in secret else mask(value) for name, value in params.items()}
 
 
 def _add_notices(result: dict[str, Any], validated: Any) -> None:

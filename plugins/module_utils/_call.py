@@ -9,16 +9,20 @@ Note: this module_util is **PRIVATE** to the collection and can have breaking ch
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple
+from urllib.parse import quote
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._client import Client
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError, OptionError, plain
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._http import Reply
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._http import IDEMPOTENT, Reply
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._paging import collect, items_name
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._resource import covers, diff, find_one, part
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._secret_fields import mask
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+#: What a call that HTTP had to repeat is answered when the first one, whose answer was lost, took effect.
+_OWN_EFFECT = (404, 409, 412)
 
 
 class Call(NamedTuple):
@@ -52,9 +56,9 @@ class Outcome(NamedTuple):
 
 def perform(client: Client, call: Call, check_mode: bool) -> Outcome:
     """Make the call if it is needed. Raises ApiError and OptionError."""
+    _check_headers(call)
     if call.reads:
         return Outcome(False, _read(client, call), None, None)
-    _check_headers(call)
     if call.current is None:
         change = diff({}, {"would send" if check_mode else "sent": mask(call.body)}, f"{call.method} {call.path}")
         return Outcome(True, None if check_mode else _send(client, call, {}), None, change)
@@ -63,23 +67,28 @@ def perform(client: Client, call: Call, check_mode: bool) -> Outcome:
     if _satisfied(call, found):
         return Outcome(False, None, found, diff(change["before"], change["before"], change["before_header"]))
     # looked at before the check mode ends: a path that cannot be filled in would fail for real too
-    _fill(call.path, found)
+    _fill(call.path, found, _segment)
     if check_mode:
         return Outcome(True, None, found, change)
     try:
         return Outcome(True, _send(client, call, found or {}), found, change)
     except ApiError as error:
-        if not error.outcome_unknown:
-            raise
-        return _settle(client, call, error, change)
+        if error.outcome_unknown or (call.method in IDEMPOTENT and error.status in _OWN_EFFECT):
+            return _settle(client, call, error, change)
+        raise
 
 
 def _settle(client: Client, call: Call, error: ApiError, change: dict[str, Any]) -> Outcome:
     """The answer was lost: look whether the call took effect, never send it again unseen."""
-    found = _find(client, call)
+    try:
+        found = _find(client, call)
+    except ApiError:  # nothing can be read now: what happened to the call itself is what counts
+        raise error from None
     if _satisfied(call, found):
         return Outcome(True, None, found, change, f"the answer was lost, but the call took effect: {error.message}")
-    error.remedy = "It did not take effect: run the task again"
+    if error.outcome_unknown:
+        error.outcome_unknown = False
+        error.remedy = "It did not take effect: run the task again"
     raise error
 
 
@@ -143,16 +152,18 @@ def _send(client: Client, call: Call, found: Mapping[str, Any]) -> Reply:
     try:
         reply = client.call(
             call.method,
-            _fill(call.path, found),
+            _fill(call.path, found, _segment),
             query=call.query,
             json=call.body,
             headers={name: _fill(str(value), found) for name, value in call.headers.items()},
             repeatable=True if call.reads else None,
         )
     except ApiError as error:
-        if error.reply is None or error.status not in call.expected_status:
-            raise
-        return error.reply
+        if error.reply is not None and error.status in call.expected_status:
+            return error.reply
+        if error.outcome_unknown and not call.reads and call.current is None:
+            error.remedy = "IBM may have carried it out: look before another try, or set 'current' and the module looks"
+        raise
     if call.expected_status and reply.status not in call.expected_status:
         raise ApiError(
             f"answered {reply.status}, expected {', '.join(map(str, call.expected_status))}",
@@ -164,16 +175,21 @@ def _send(client: Client, call: Call, found: Mapping[str, Any]) -> Reply:
     return reply
 
 
-def _fill(text: str, found: Any) -> str:
+def _fill(text: str, found: Any, encode: Callable[[str], str] = str) -> str:
     """Put fields of what was found in the place of ``{field}``."""
 
     def value(match: re.Match[str]) -> str:
         field = match[1]
         if not isinstance(found, dict) or found.get(field) in (None, ""):
             raise OptionError(f"nothing was found to take {{{field}}} from: 'current' must find an item that has it")
-        return str(found[field])
+        return encode(str(found[field]))
 
     return _PLACEHOLDER.sub(value, text)
+
+
+def _segment(text: str) -> str:
+    """A part of a path: an ID may be a CRN, which has slashes."""
+    return quote(text, safe="")
 
 
 def _check_headers(call: Call) -> None:

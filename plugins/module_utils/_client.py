@@ -8,8 +8,9 @@ Note: this module_util is **PRIVATE** to the collection and can have breaking ch
 
 from __future__ import annotations
 
+import re
 from typing import Any, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils import _endpoints, _options
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError, OptionError
@@ -93,9 +94,7 @@ class Client:
         runtime = self.settings.runtime_url
         if target.startswith("/"):
             if runtime is None:
-                raise OptionError(
-                    "'instance' is needed for the Runtime API: give the CRN, or export QISKIT_IBM_INSTANCE"
-                )
+                raise OptionError(_NO_INSTANCE)
             target = runtime + target
         _refuse_stranger(target, self.settings)
         if runtime is None or not target.startswith(f"{runtime}/"):
@@ -110,13 +109,17 @@ class Client:
 
 def _refuse_stranger(url: str, settings: _options.Settings) -> None:
     """A bearer token goes to IBM's hosts and to those that the URL options name, to nobody else."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise OptionError("'path' is neither a path nor a URL") from None
     known = [settings.iam_url, settings.runtime_url or ""]
-    if ".." in parts.path.split("/"):
+    if ".." in unquote(parts.path).split("/"):
         raise OptionError(f"'path' must not hold '..': {parts.path}")
     if f"{parts.scheme}://{parts.netloc}" in ["/".join(base.split("/")[:3]) for base in known]:
         return
-    if parts.scheme == "https" and _endpoints.is_ibm_host(parts.hostname) and parts.port in (None, 443):
+    # not parts.hostname: of "https://stranger\\@iam.cloud.ibm.com" it is the second, but requests calls the first
+    if parts.scheme == "https" and _endpoints.is_ibm_host(re.sub(":443$", "", parts.netloc.lower())):
         return
     raise OptionError(
         f"'path' must begin with '/' or be a URL of one of IBM's services, not of {parts.netloc.rpartition('@')[2]!r}: "

@@ -94,7 +94,10 @@ class ApiError(Exception):
 
 def public_url(url: str) -> str:
     """A URL without what could be secret in it: user, password, query values and fragment."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(not a URL)"
     query = "&".join(f"{pair.partition('=')[0]}=..." for pair in parts.query.split("&") if pair)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 
@@ -182,7 +185,9 @@ _EDGE_REMEDY = (
 def answer_error(method: str, url: str, status: int, reason: str, text: str) -> ApiError:
     """The error of an HTTP answer."""
     body = parse_body(status, reason, text)
-    if is_html(text) and status < 500:
+    if 300 <= status < 400:
+        remedy = "the redirection was not followed: check the URL in the task; a proxy's login page does this too"
+    elif is_html(text) and status < 500 and status != 407:  # a proxy writes its 407 for people too
         remedy = _EDGE_REMEDY
     elif status >= 500:
         remedy = "IBM's side failed; run the task again later (https://cloud.ibm.com/status)"

@@ -22,10 +22,11 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors impor
 
 try:
     import requests
+    from requests import Session
     from requests.auth import AuthBase
 except ImportError as exc:
     REQUESTS_IMPORT_ERROR: ImportError | None = exc
-    AuthBase = object
+    AuthBase = Session = object  # type: ignore[assignment, misc]  # for the classes below, which nobody uses then
 else:
     REQUESTS_IMPORT_ERROR = None
 
@@ -55,6 +56,14 @@ class _NoNetrc(AuthBase):
         return request
 
 
+class _Session(Session):
+    """The same for the requests that follow a redirection, which keep the header on the same host only."""
+
+    def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
+        if self.should_strip_auth(response.request.url, prepared_request.url):
+            prepared_request.headers.pop("Authorization", None)
+
+
 # The session lives as long as the process: a worker of Ansible runs all items of a loop, so they share a connection.
 # A fork must not share its parent's: both would read from one socket.
 _SESSIONS: dict[int, Any] = {}
@@ -63,7 +72,7 @@ _SESSIONS: dict[int, Any] = {}
 def _session() -> Any:
     if os.getpid() not in _SESSIONS:
         _SESSIONS.clear()
-        session = _SESSIONS[os.getpid()] = requests.Session()
+        session = _SESSIONS[os.getpid()] = _Session()
         session.headers["User-Agent"] = USER_AGENT
     return _SESSIONS[os.getpid()]
 
@@ -104,6 +113,8 @@ class Http:
         redirects: bool = True,
     ) -> Reply:
         """Send one request and return any answer below 400; raise :class:`ApiError` for all else.
+
+        A redirection is followed by GET and HEAD only; to any other method it is an error, as nothing was done.
 
         ``query`` values that are lists become repeated keys, as the Runtime API wants them. ``repeatable`` tells
         whether a lost answer or a 5xx may be repeated; by default only of an idempotent method.
@@ -153,11 +164,11 @@ class Http:
                 auth=_NoNetrc(),
                 allow_redirects=redirects,
             )
-        except requests.exceptions.RequestException as exc:
+        except OSError as exc:  # as all of requests' exceptions are
             raise _connection_failure(method, url, exc, self.timeout) from None
         except UnicodeError:
             raise _Failure(ApiError("the URL or a header has characters that HTTP cannot carry", url=url)) from None
-        if response.status_code >= 400:
+        if response.status_code >= 400 or response.is_redirect:
             error = answer_error(method, url, response.status_code, response.reason or "", response.text)
             error.reply = Reply(response.status_code, response.headers, _lenient_json(response.text), response.text)
             raise _Failure(
@@ -248,7 +259,7 @@ def _connection_failure(method: str, url: str, exc: Exception, timeout: float) -
         return _Failure(error, transient=transient, not_processed=not left)
 
     if isinstance(exc, exceptions.ProxyError):
-        if "407" in text:
+        if "Tunnel connection failed: 407" in text:
             return failure(
                 "the proxy wants a user and password (407)",
                 "put them into O(proxy): http://user:password@host:port",
@@ -282,10 +293,13 @@ def _connection_failure(method: str, url: str, exc: Exception, timeout: float) -
         return failure("not a URL that can be called", "check the URL in the task", transient=False, left=False)
     if isinstance(exc, exceptions.InvalidHeader):
         return failure("a header cannot be sent", "look for line breaks in it", transient=False, left=False)
+    if isinstance(exc, exceptions.InvalidJSONError):
+        return failure("the body is not JSON", "take NaN and infinity out of it", transient=False, left=False)
     if isinstance(exc, exceptions.TooManyRedirects):
         return failure("too many redirections", "check the URL in the task", transient=False, left=True)
-    if isinstance(exc, OSError) and isinstance(exc, exceptions.RequestException) and "CA certificate bundle" in text:
-        return failure("the CA bundle is missing", "check O(ca_path)", transient=False, left=False)
+    if "CA certificate bundle" in text:
+        remedy = "check O(ca_path), or REQUESTS_CA_BUNDLE of the environment"
+        return failure("the CA bundle is missing", remedy, transient=False, left=False)
     if any(name in text for name in ("NameResolutionError", "getaddrinfo", "Name or service not known")):
         return failure(
             "the host name has no address",

@@ -17,6 +17,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError, OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._http import REQUESTS_IMPORT_ERROR
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._secret_fields import mask
 
 Result = dict  # a module's result as Ansible knows it
 
@@ -44,10 +45,24 @@ def outcome(run: Callable[[Any], Result], module: ModuleLike) -> Result:
         return {"failed": True, **error.as_result()}
 
 
+def invocation(params: dict[str, Any], argument_spec: dict[str, Any]) -> dict[str, Any]:
+    """A result's ``invocation``: the options, without the secrets that also stand inside of bodies and headers."""
+    hidden = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+    secret = {name for name, option in argument_spec.items() if option.get("no_log")}
+    shown = {name: hidden if value and name in secret else mask(value) for name, value in params.items()}
+    return {"module_args": shown}
+
+
+class _Module(AnsibleModule):
+    def _log_invocation(self) -> None:
+        """Nothing into the host's log: Ansible hides whole options there, not the secrets in a body or a header."""
+
+
 def main(run: Callable[[Any], Result], argument_spec: dict[str, Any], **constraints: Any) -> None:
     """Run a module as an ordinary one, on the host it was sent to."""
-    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **constraints)
+    module = _Module(argument_spec=argument_spec, supports_check_mode=True, **constraints)
     result = outcome(run, module)
+    result["invocation"] = invocation(module.params, argument_spec)
     if result.pop("failed", False):
         module.fail_json(**result)
     module.exit_json(**result)

@@ -103,12 +103,12 @@ def credential(params: Mapping[str, Any]) -> tuple[str, str]:
 def base_url(option: str, value: str) -> str:
     """A URL to put paths behind. Plain http is for this machine only: a credential would cross a network in clear."""
     value = value.strip()
-    parts = urlsplit(value)
     try:
-        host, _port = parts.hostname, parts.port
-    except ValueError:
+        parts = urlsplit(value)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:  # a port that is no number, an address that does not end
         host = None
-    if parts.scheme not in ("https", "http") or not host:
+    if not host or parts.scheme not in ("https", "http"):
         raise OptionError(f"{option!r} must be a URL such as https://HOST, not {value.split('@')[-1]!r}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise OptionError(f"{option!r} must be a URL without user, query and fragment")
@@ -178,8 +178,12 @@ def _verify(params: Mapping[str, Any]) -> bool | str:
 def _proxy(value: str | None) -> str:
     if not value:
         return ""
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https", "socks5", "socks5h") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
         raise OptionError("'proxy' must be a URL such as http://host:3128 or http://user:password@host:3128")
     return value
 

@@ -124,14 +124,17 @@ class TokenCache:
                 return None
 
     def _write(self, name: str, token: Token) -> None:
-        descriptor, temporary = tempfile.mkstemp(dir=self.directory, prefix=f".{name[:8]}-")  # mkstemp makes it 0600
         try:
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(token._asdict(), file)
-            os.replace(temporary, self._path(name))
-        except BaseException:
-            os.unlink(temporary)
-            raise
+            descriptor, temporary = tempfile.mkstemp(dir=self.directory, prefix=f".{name[:8]}-")  # made with mode 0600
+            try:
+                with os.fdopen(descriptor, "w") as file:
+                    json.dump(token._asdict(), file)
+                os.replace(temporary, self._path(name))
+            except BaseException:
+                os.unlink(temporary)
+                raise
+        except OSError as exc:  # such as a full disk
+            raise CacheUnavailable(f"{self.directory} cannot be used ({exc.strerror})") from None
 
     @contextmanager
     def _lock(self, name: str) -> Iterator[bool]:

@@ -45,7 +45,8 @@ options:
     type: raw
   expected_status:
     description:
-      - The statuses that are right. By default all below 400.
+      - The statuses that are right. By default all below 400, but redirections in calls that write, which are not
+        followed.
     type: list
     elements: int
     default: []

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 from functools import partial
@@ -81,7 +82,7 @@ def lint() -> list[Step]:
         Step("ruff", tool("ruff", "check", ".")),
         Step("format", tool("ruff", "format", "--check", ".")),
         Step("yamllint", tool("yamllint", "--strict", ".")),
-        Step("licences", tool("reuse", "lint", "--lines")),
+        copied("licences", *tool("reuse", "lint", "--lines")),
         Step("changelog", tool("antsibull-changelog", "lint")),
     ]
 
@@ -173,7 +174,7 @@ def matrix(versions: Sequence[str] = tuple(MATRIX)) -> list[Step]:
         tests = pytest("-n", "2", "tests/unit", *holding_tests("tests/integration/smoke"), python=python)
         steps += [
             Step(f"{name}-venv", made, skip=partial(str, reason) if reason else lambda: None, setup=True),
-            Step(name, tests, after=(f"{name}-venv",), slots=2),
+            Step(name, tests, after=(f"{name}-venv",), slots=2, env={"PATH": f"{python.parent}:{os.environ['PATH']}"}),
         ]
     return steps
 
@@ -216,6 +217,8 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in GROUPS:
         print(f"usage: python -m tests.tools.run {'|'.join(GROUPS)}", file=sys.stderr)
         return 2
+    # Ended from outside, the runner still ends its steps, each of which is a session of its own.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.chdir(ROOT)
     os.environ["PATH"] = f"{BIN}:{os.environ['PATH']}"
     start = time.monotonic()
@@ -230,4 +233,7 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -28,7 +28,6 @@ VENVS = {
     "test": [*TEST, "tests/requirements-lint.txt"],
     "clients": [*TEST, "tests/clients/requirements.txt"],
 }
-MINIMUM = (3, 10)
 
 
 def link_collection() -> None:
@@ -90,17 +89,14 @@ def make(name: str, python: str = sys.executable) -> Path:
 
 def main(names: list[str]) -> int:
     """Make the named environments; 0, or 1 with one line that names the remedy."""
-    version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < MINIMUM:
-        print(f"Python {version} is too old, 3.10 or newer is needed. Try: make PYTHON=python3.12", file=sys.stderr)
-        return 1
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     try:
         import ensurepip  # noqa: F401 - only its presence matters: Debian splits it off
         import venv  # noqa: F401
     except ImportError:
         print(
             f"{sys.executable} (Python {version}) cannot make virtual environments."
-            f" On Debian and Ubuntu: apt-get install python{sys.version_info[0]}.{sys.version_info[1]}-venv",
+            f" On Debian and Ubuntu: apt-get install python{version}-venv",
             file=sys.stderr,
         )
         return 1

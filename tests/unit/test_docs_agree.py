@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, ibm_quantum.platform contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is written down twice says the same: documentation and specs, routing and files, versions."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.plugins.loader import fragment_loader
+from ansible.utils.plugin_docs import get_docstring
+
+from ansible_collections.ibm_quantum.platform.plugins.action.api import ActionModule
+from ansible_collections.ibm_quantum.platform.plugins.doc_fragments.api import ModuleDocFragment
+from ansible_collections.ibm_quantum.platform.plugins.module_utils import _endpoints, _http, _options
+
+COLLECTION = "ibm_quantum.platform"
+PACKAGE = f"ansible_collections.{COLLECTION}.plugins"
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py") if path.stem != "__init__")
+API_MODULES = [
+    name for name in MODULES if "_options import argument_spec" in (ROOT / "plugins/modules" / f"{name}.py").read_text()
+]
+RUNTIME = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())
+
+
+def documentation(kind, name):
+    """A plugin's documentation with its fragments."""
+    path = ROOT / "plugins" / ("modules" if kind == "module" else kind) / f"{name}.py"
+    found = get_docstring(str(path), fragment_loader, is_module=True, collection_name=COLLECTION, plugin_type=kind)[0]
+    assert found, f"{path} has no documentation"
+    return found
+
+
+def from_documentation(options):
+    """Documented options, reduced to what a spec says too."""
+    return {
+        name: {
+            "type": option.get("type", "str"),
+            "elements": option.get("elements"),
+            "required": option.get("required", False),
+            "default": option.get("default"),
+            "choices": sorted(option.get("choices") or ()),
+            "aliases": sorted(option.get("aliases") or ()),
+            "suboptions": from_documentation(option.get("suboptions") or {}),
+        }
+        for name, option in options.items()
+    }
+
+
+def from_spec(spec):
+    return {
+        name: {
+            "type": option.get("type", "str"),
+            "elements": option.get("elements"),
+            "required": option.get("required", False),
+            "default": option.get("default"),
+            "choices": sorted(option.get("choices") or ()),
+            "aliases": sorted(option.get("aliases") or ()),
+            "suboptions": from_spec(option.get("options") or {}),
+        }
+        for name, option in spec.items()
+    }
+
+
+def test_there_are_api_modules():
+    assert {"api", "backend_info", "iam_token", "usage_info"} <= set(API_MODULES)
+    assert "environment" not in API_MODULES
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_modules_documentation_agrees_with_its_spec(name):
+    module = import_module(f"{PACKAGE}.modules.{name}")
+    documented, declared = from_documentation(documentation("module", name)["options"]), from_spec(module.ARGUMENT_SPEC)
+    assert documented == declared
+
+
+def test_the_fragment_agrees_with_the_shared_spec():
+    fragment = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
+    assert from_documentation(fragment) == from_spec(_options.CONNECTION_SPEC)
+    own = yaml.safe_load(ModuleDocFragment.MODULE)["options"]
+    assert from_documentation({**fragment, **own}) == from_spec(_options.argument_spec())
+    assert list(fragment) == list(_options.CONNECTION_SPEC)  # in one order, for who compares them by eye
+
+
+@pytest.mark.parametrize("option", _options.CONNECTION_SPEC)
+def test_the_variables_of_an_option_are_documented(option):
+    text = str(yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"][option]["description"])
+    _fallback, *names = _options.CONNECTION_SPEC[option].get("fallback", (None, []))
+    assert all(f"E({name})" in text for name in (names[0] if names else []))
+
+
+@pytest.mark.parametrize("name", API_MODULES)
+def test_every_api_module_is_routed_to_the_action_plugin(name):
+    assert name in RUNTIME["action_groups"]["all"]
+    assert import_module(f"{PACKAGE}.action.{name}").ActionModule is ActionModule
+    if name != "api":
+        assert RUNTIME["plugin_routing"]["modules"][name] == {"action_plugin": f"{COLLECTION}.{name}"}
+    assert callable(import_module(f"{PACKAGE}.modules.{name}").run)
+
+
+def test_nothing_else_is_routed_or_in_the_group():
+    assert sorted(RUNTIME["action_groups"]["all"]) == API_MODULES
+    assert set(RUNTIME["plugin_routing"]["modules"]) | {"api"} == set(API_MODULES)
+
+
+def _with_catalogue():
+    """Plugins with an option ``regions`` or ``features``, and that option."""
+    for kind, folder in (("module", "modules"), ("lookup", "lookup")):
+        for path in sorted((ROOT / "plugins" / folder).glob("*.py")):
+            options = documentation(kind, path.stem).get("options", {})
+            for option in ("regions", "features"):
+                if option in options:
+                    yield pytest.param(options[option], option, id=f"{path.stem}-{option}")
+
+
+@pytest.mark.parametrize("documented, option", list(_with_catalogue()))
+def test_regions_and_features_are_those_of_the_catalogue(documented, option):
+    known = {"regions": _endpoints.REGIONS, "features": _endpoints.FEATURES}[option]
+    default = {"regions": _endpoints.REGIONS[:1], "features": _endpoints.DEFAULT_FEATURES}[option]
+    assert list(documented["choices"]) == list(known)
+    assert tuple(documented["default"]) == tuple(default)
+
+
+def test_the_version_is_one():
+    version = yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"]
+    assert f"ansible-{COLLECTION}/{version}" == _http.USER_AGENT
+
+
+def test_the_api_version_is_one():
+    assert _options.CONNECTION_SPEC["api_version"]["default"] == _options.API_VERSION
