@@ -7,7 +7,8 @@ PYTHON ?= python3
 BUILD := $(CURDIR)/.build
 RUN_PYTHON := $(BUILD)/venv-run/bin/python
 TEST_PYTHON := $(BUILD)/venv-test/bin/python
-VENV := $(PYTHON) tests/tools/venv.py
+# Asked for here, since an old Python could not even read the script.
+VENV := $(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("$(PYTHON) is older than Python 3.10, which is needed. Try: make PYTHON=python3.12")' && $(PYTHON) tests/tools/venv.py
 STEPS := $(TEST_PYTHON) -m tests.tools.run
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 

@@ -45,6 +45,8 @@ class Client:
 
     def _iam(self, module: ModuleLike) -> Iam | GivenToken:
         option, value = _options.credential(module.params)
+        if option != "trusted_profile" and value.strip():  # as it is sent: without the line break that files end with
+            module.no_log_values.add(value.strip())
         if option == "bearer_token":
             return GivenToken(value)
         grant = ApiKey(value) if option == "api_key" else TrustedProfile(value, module.params["cr_token_file"])

@@ -119,7 +119,8 @@ def parse_body(status: int, reason: str, text: str) -> ErrorBody:
     errors = data.get("errors") or data.get("error")
     first = errors[0] if isinstance(errors, list) and errors else errors
     first = first if isinstance(first, dict) else {"message": first} if first else {}
-    context = data.get("context") if isinstance(data.get("context"), dict) else {}
+    context: Any = data.get("context")
+    context = context if isinstance(context, dict) else {}
 
     def pick(*names: str) -> str:
         for source in (first, data, context):

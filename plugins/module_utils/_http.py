@@ -135,8 +135,11 @@ class Http:
         """Seconds until the next try; None where there must not be one."""
         if attempt >= self.retries or not failure.transient or not (repeatable or failure.not_processed):
             return None
+        if failure.retry_after is not None and failure.retry_after > LONGEST_WAIT:
+            failure.error.remedy = f"IBM asks to wait {failure.retry_after:.0f} seconds: run the task again after that"
+            return None
         if failure.retry_after is not None:
-            return failure.retry_after if failure.retry_after <= LONGEST_WAIT else None
+            return failure.retry_after
         return min(30.0, 0.5 * 2**attempt) * random.uniform(0.5, 1.0)
 
     def _once(

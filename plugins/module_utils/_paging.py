@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, ibm_quantum.platform contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""Paging: all of a list that IBM hands out in pages, whichever of its six ways it does it.
+"""Paging: all of a list that IBM hands out in pages, whichever of its five ways it does it.
 
 | way | who | how the next page is asked for |
 |---|---|---|
@@ -38,7 +38,8 @@ def collect(send: Send, query: Mapping[str, Any], body: Any) -> Any:
     if name is None:
         return first
     items = list(first[name])
-    page, seen, paged = first, set(), False
+    page, paged = first, False
+    seen: set[str] = set()
     while True:
         step = _next(page, name, query, body)
         if step is None:

@@ -68,7 +68,7 @@ def from_reply(reply: dict[str, Any], now: float) -> Token:
     if not isinstance(value, str) or not value:
         raise ValueError("no access_token")
     body = claims(value)
-    lifetimes = [reply.get("expires_in")]
+    lifetimes: list[Any] = [reply.get("expires_in")]
     if _number(body.get("exp")) and _number(body.get("iat")):
         lifetimes.append(body["exp"] - body["iat"])
     known = [float(life) for life in lifetimes if _number(life) and life > 0]

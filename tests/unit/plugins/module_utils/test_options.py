@@ -230,3 +230,10 @@ def test_an_api_key_in_place_of_the_crn_is_not_repeated():
 def test_a_given_token_needs_no_exchange(ibm):
     iam = Client(Module(argument_spec(), bearer_token=TOKEN)).iam
     assert isinstance(iam, GivenToken) and iam.token().value == TOKEN
+
+
+def test_an_empty_variable_gives_way_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IQP_API_TOKEN", "")
+    monkeypatch.setenv("QISKIT_IBM_TOKEN", "k" * 44)
+    params = {"bearer_token": None, "trusted_profile": None, "api_key": ""}
+    assert credential(params) == ("api_key", "k" * 44)
