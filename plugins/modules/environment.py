@@ -154,6 +154,7 @@ changed_files:
 """
 
 import os
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
@@ -335,7 +336,10 @@ def _group(name: str | None) -> int | None:
 
 def _home() -> tuple[str, str]:
     """The user's home and folder for configuration, as their login will see them."""
-    home = os.path.expanduser("~")
+    try:
+        home = str(Path.home())
+    except (RuntimeError, KeyError):  # Python before 3.9: KeyError
+        home = "~"
     if not os.path.isabs(home) or not os.path.isdir(home):
         raise BadOption(f"scope=user needs a home directory, and {home!r} is none: set HOME in the task's environment")
     owner = os.stat(home).st_uid

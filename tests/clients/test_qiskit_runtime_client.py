@@ -75,6 +75,7 @@ def run(emulator: EmulatorProcess, tmp_path: Path, script: str, **changes: str) 
         text=True,
         capture_output=True,
         timeout=240,
+        check=False,
     )
     assert result.returncode == 0, result.stderr[-3000:]
     return json.loads(result.stdout.splitlines()[-1])

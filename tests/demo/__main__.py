@@ -69,7 +69,7 @@ def main() -> int:
 
 def variables(url: str) -> dict[str, object]:
     """What an inventory would say; the emulator takes the place of IBM's endpoints."""
-    host, _, port = url.rpartition("/")[2].rpartition(":")
+    host, _sep, port = url.rpartition("/")[2].rpartition(":")
     probe = {"host": host, "port": int(port), "tls": False, "path": "/api/v1/versions"}
     return {
         "ibm_quantum_scope": "user",

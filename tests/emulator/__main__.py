@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
 
 def _address(text: str) -> tuple[str, int]:
     """``ADDR:PORT`` or ``[ADDR]:PORT`` with an IP address."""
-    host, _, port = text.rpartition(":")
+    host, _sep, port = text.rpartition(":")
     host = host.strip("[]")
     try:
         ipaddress.ip_address(host)

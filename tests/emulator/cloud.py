@@ -197,7 +197,7 @@ def search(state: State) -> Starlette:
             raise Refused(400, "bad_request", "The body needs a query or a search_cursor.")
         start = 0
         if cursor:  # the cursor carries the query, as clients send it alone
-            number, _, kept = cursor.partition("/")
+            number, _sep, kept = cursor.partition("/")
             if not number.isdigit():
                 raise Refused(400, "bad_request", "The search_cursor is invalid.")
             start, query = int(number), query or kept

@@ -94,7 +94,7 @@ class Checker:
         A request that was refused (4xx) was wrong on purpose; only its response is checked.
         """
         parts = urlsplit(url)
-        _, found, rest = parts.path.partition("/api/v1/")
+        _before, found, rest = parts.path.partition("/api/v1/")
         if not found:
             return [f"{url}: not a URL of the Runtime API"]
         path = f"/api/v1/{rest}"

@@ -41,7 +41,7 @@ def reduce_header(name: str, value: str) -> str:
 
 def bearer(headers: dict[str, str]) -> str:
     """The bearer token of a request, or an empty string."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
+    scheme, _sep, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Iterator
 
@@ -41,16 +42,23 @@ def emulator(session_emulator: EmulatorProcess) -> EmulatorProcess:
 
 
 @pytest.fixture
-def controller(tmp_path: Path, emulator: EmulatorProcess) -> Iterator[Controller]:
+def folder() -> Iterator[Path]:
+    """A folder with a short path: Ansible puts sockets below it, whose paths may have 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="iqp-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def controller(folder: Path, emulator: EmulatorProcess) -> Iterator[Controller]:
     """A user's machine. No test may end with a call of ssh."""
-    machine = Controller(tmp_path, emulator)
+    machine = Controller(folder, emulator)
     yield machine
     assert not machine.ssh_was_called
 
 
 @pytest.fixture
-def tls_controller(tmp_path: Path, emulator: EmulatorProcess) -> Iterator[Controller]:
+def tls_controller(folder: Path, emulator: EmulatorProcess) -> Iterator[Controller]:
     """A user's machine that speaks TLS with the emulator, whose CA it does not know by itself."""
-    machine = Controller(tmp_path, emulator, tls=True)
+    machine = Controller(folder, emulator, tls=True)
     yield machine
     assert not machine.ssh_was_called

@@ -249,13 +249,14 @@ def _comparable(result: dict[str, Any]) -> dict[str, Any]:
 
 def test_same_result_as_an_ordinary_module(controller: Controller) -> None:
     variables = {"unknown": data.UNKNOWN_API_KEY}
-    run = controller.tasks(_tasks("controller") + _tasks("target"), hosts=["runner"], variables=variables).succeeded()
+    tasks = _tasks("controller") + _tasks("target")
+    run = controller.tasks(tasks, "-vvv", hosts=["runner"], variables=variables).succeeded()
     for name in CALLS:
         here, there = run.one(f"{name} controller"), run.one(f"{name} target")
         if "invocation" not in there:  # a module that refuses its arguments shows none
             here.pop("invocation", None)
         assert _comparable(here) == _comparable(there), name
-    assert run.one("good controller")["invocation"]["module_args"]["api_key"] == HIDDEN
+    assert f'"api_key": "{HIDDEN}"' in run.text
     assert run.one("unknown controller")["msg"].startswith(
         "Unsupported parameters for (ibm_quantum.platform.usage_info) module: regoin."
     )
@@ -372,7 +373,8 @@ def test_timeout_strategies_and_errors_fatal(controller: Controller, emulator: E
     ).failed()
     assert len(run.results("free")) == len(run.results("also free")) == len(run.results("after it")) == 3
     assert run.one("late")["failed"]
-    assert "timedout" in run.one("late")
+    late = run.one("late")
+    assert "timedout" in late or "expected time frame (1)" in late["msg"]  # the latter before ansible-core 2.19
     assert [row["host"] for row in run.rows("fatal", "failed")] == ["far01"]
     assert not run.rows("never")
 

@@ -278,7 +278,7 @@ def test_what_can_go_wrong(controller: Controller, emulator: EmulatorProcess) ->
     assert statuses == [429, 429, 200]
     # Retry-After of an hour is an answer, not a wait
     assert run.one("limited for long")["error"]["status"] == 429
-    assert "raise 'retries' or run fewer at once" in run.one("limited for long")["msg"]
+    assert "IBM asks to wait 3600 seconds: run the task again after that" in run.one("limited for long")["msg"]
     assert 'an HTML page titled "Access Denied" (403)' in run.one("edge")["msg"]
     assert "try from another network, or set 'proxy'" in run.one("edge")["msg"]
     assert run.one("comes back")["status"] == 200

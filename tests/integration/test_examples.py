@@ -111,7 +111,7 @@ def test_examples_use_documented_options(name: str) -> None:
     """Every option of this collection's modules is documented, every choice exists, nothing required is missing."""
     used = 0
     for module, options in _modules(yaml.safe_load(str(DOCS[name]["EXAMPLES"]))):
-        namespace, _, short = module.rpartition(".")
+        namespace, _sep, short = module.rpartition(".")
         if namespace != "ibm_quantum.platform":
             assert namespace == "ansible.builtin", f"{module}: not ours, not Ansible's own"
             continue

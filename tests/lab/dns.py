@@ -132,13 +132,13 @@ class Dns:
                 return sock.recv(4096)
 
         reply = self.namespace.do(ask)
-        got, flags, _, count = struct.unpack(">4H", reply[:8])
+        got, flags, _unused, count = struct.unpack(">4H", reply[:8])
         if got != ident or flags & 15 not in (0, 3):
             raise LabError(f"DNS: {name} {kind}: unexpected answer, code {flags & 15}")
         found, at = [], len(question)
-        for _ in range(count):
+        for _turn in range(count):
             # A name that is compressed, as all answers of dnsmasq are, takes two bytes
-            kind_got, _, _, size = struct.unpack(">2HIH", reply[at + 2 : at + 12])
+            kind_got, _unused, _unused, size = struct.unpack(">2HIH", reply[at + 2 : at + 12])
             if kind_got == number:
                 found.append(socket.inet_ntop(family, reply[at + 12 : at + 12 + size]))
             at += 12 + size

@@ -232,7 +232,7 @@ def _users(image: Path) -> list[tuple[str, int, int]]:
     """(home without the first slash, uid, gid) of those who log in"""
     found = []
     for line in (image / "etc/passwd").read_text().splitlines():
-        user, _, uid, gid, _, home, _ = line.split(":")
+        user, _unused, uid, gid, _unused, home, _unused = line.split(":")
         if user in ("root", "alice", "bob"):
             found.append((home.lstrip("/"), int(uid), int(gid)))
     return found

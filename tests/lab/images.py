@@ -105,7 +105,7 @@ def _sources(etc: Path) -> Iterator[tuple[list[str], list[str], list[str]]]:
     for path in sorted(etc.glob("sources.list.d/*.sources")):
         for stanza in re.split(r"\n\s*\n", re.sub(r"(?m)^#.*\n?", "", path.read_text())):
             joined = re.sub(r"\n[ \t]+", " ", stanza)
-            fields = {k.strip().lower(): v.split() for k, _, v in (x.partition(":") for x in joined.splitlines())}
+            fields = {k.strip().lower(): v.split() for k, _sep, v in (x.partition(":") for x in joined.splitlines())}
             if "deb" in fields.get("types", ()) and fields.get("enabled", ["yes"])[0].lower() != "no":
                 yield fields.get("uris", []), fields.get("suites", []), fields.get("components", [])
 

@@ -165,7 +165,7 @@ class Group:
     def pids(self) -> list[int]:
         found: set[int] = set()
         for path in self.paths:
-            for folder, _, _ in os.walk(path):  # which, unlike rglob, bears folders that vanish meanwhile
+            for folder, _folders, _files in os.walk(path):  # which, unlike rglob, bears folders that vanish meanwhile
                 with contextlib.suppress(OSError):
                     found.update(int(line) for line in Path(folder, "cgroup.procs").read_text().split())
         return sorted(found - {0})
@@ -183,14 +183,14 @@ class Group:
         if any(path.exists() for path in self.paths):
             wait_for(f"the end of all processes of {self.name}", ended, timeout, pause=0.02)
         for path in self.paths:
-            wait_for(f"removal of {path}", lambda p=path: _remove_group(p), timeout, pause=0.02)  # type: ignore[misc]
+            wait_for(f"removal of {path}", partial(_remove_group, path), timeout, pause=0.02)
 
 
 def _remove_group(top: Path) -> bool:
     if not top.exists():
         return True
     try:
-        for folder, _, _ in os.walk(top, topdown=False):
+        for folder, _folders, _files in os.walk(top, topdown=False):
             os.rmdir(folder)
     except OSError:  # still busy
         return False

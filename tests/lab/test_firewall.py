@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 
@@ -30,27 +30,27 @@ FOREIGN = (
 # Hosts that keep SSH out of connection tracking, so that a forgotten management port is fatal: for every connection, or
 # for new ones only.
 UNTRACKED = """table inet untracked {
-	chain before {
-		type filter hook prerouting priority raw; policy accept;
-		tcp dport 22 notrack
-	}
+    chain before {
+        type filter hook prerouting priority raw; policy accept;
+        tcp dport 22 notrack
+    }
 
-	chain after {
-		type filter hook output priority raw; policy accept;
-		tcp sport 22 notrack
-	}
+    chain after {
+        type filter hook output priority raw; policy accept;
+        tcp sport 22 notrack
+    }
 }
 """
 NEW_UNTRACKED = """table inet untracked {
-	chain before {
-		type filter hook prerouting priority raw; policy accept;
-		tcp dport 22 tcp flags & (syn | ack) == syn notrack
-	}
+    chain before {
+        type filter hook prerouting priority raw; policy accept;
+        tcp dport 22 tcp flags & (syn | ack) == syn notrack
+    }
 
-	chain after {
-		type filter hook output priority filter; policy accept;
-		ct state established accept
-	}
+    chain after {
+        type filter hook output priority filter; policy accept;
+        ct state established accept
+    }
 }
 """
 
@@ -99,6 +99,11 @@ def ok(play: Play) -> Play:
 
 def changed(play: Play) -> set[str]:
     return {name for name, counts in ok(play).recap.items() if counts["changed"]}
+
+
+def wait_until(what: str, want: str, look: Callable[..., str], *args: Any, timeout: float) -> None:
+    """Wait until ``look(*args)`` gives what is wanted."""
+    wait_for(what, lambda: look(*args) == want, timeout=timeout)
 
 
 def connect(host: Host, where: str, port: int = 443) -> str:
@@ -212,8 +217,8 @@ def test_the_timer_does_it_by_itself(lab: Lab, hosts: list[Host], role: Any) -> 
     old, new = lab.dns.names()[IAM], lab.emulator.spare[0]
     lab.dns.set(IAM, v4=[new.v4], v6=[new.v6])
     for host in hosts:
-        wait_for(f"{host.name} to follow", lambda host=host: connect(host, new.v4) == "open", timeout=90)
-        wait_for(f"{host.name} to forget", lambda host=host: connect(host, old[0]) == "blocked", timeout=90)
+        wait_until(f"{host.name} to follow", "open", connect, host, new.v4, timeout=90)
+        wait_until(f"{host.name} to forget", "blocked", connect, host, old[0], timeout=90)
     assert changed(role(refresh_interval=2, address_lifetime=0)) == set()
 
 
@@ -230,9 +235,9 @@ def test_the_service_that_flushes_everything(lab: Lab, hosts: list[Host], role: 
             host.run(f"systemctl {action} nftables.service")
         if action == "stop":
             assert table(host) == "" and "loaded again" in refresh(host), host
-        wait_for(f"the rules of {host.name}", lambda host=host, rules=rules: table(host) == rules, timeout=20)
+        wait_until(f"the rules of {host.name}", rules, table, host, timeout=20)
         host.run("systemctl restart nftables.service")
-        wait_for(f"the rules of {host.name}", lambda host=host, rules=rules: table(host) == rules, timeout=20)
+        wait_until(f"the rules of {host.name}", rules, table, host, timeout=20)
     assert changed(role()) == set()
 
 
@@ -245,7 +250,7 @@ def test_a_lock_out_is_rolled_back(lab: Lab, hosts: list[Host], role: Any, forei
     assert locked.returncode != 0
     for host in hosts:
         assert locked.recap[host.name][seen_as] == 1, locked.output
-        wait_for(f"{host.name} to roll back", lambda host=host: table(host) == "", timeout=90)
+        wait_until(f"{host.name} to roll back", "", table, host, timeout=90)
         assert host.ssh("true").returncode == 0
         journal = host.run("journalctl --sync; journalctl -o cat -u 'ibm-quantum-egress-rollback-*'").stdout
         assert "not confirmed in time: rolled back" in journal
@@ -264,7 +269,7 @@ def test_a_lock_out_leaves_the_allowlist_that_was_there(lab: Lab, hosts: list[Ho
     host.run(["nft", "-f", "-"], input=UNTRACKED)
     rules, files = table(host), host.run("sha256sum /etc/ibm_quantum/* /etc/systemd/system/ibm*").stdout
     assert role(only=host, management_ports=[2222], confirm_timeout=25).returncode != 0
-    wait_for("the rollback", lambda: table(host) == rules, timeout=90)
+    wait_until("the rollback", rules, table, host, timeout=90)
     assert host.ssh("true").returncode == 0
     assert host.run("sha256sum /etc/ibm_quantum/* /etc/systemd/system/ibm*").stdout == files
 

@@ -103,7 +103,7 @@ def test_names_lead_to_the_emulator_in_both_families_and_its_tls_is_trusted(lab:
     for host in lab.hosts:
         for family, place in (("-4", network.EMULATOR[1].v4), ("-6", network.EMULATOR[1].v6)):
             curl = ["curl", family, "-sS", "-m", "20", "-w", "\\n%{remote_ip} %{http_code}", VERSIONS]
-            body, _, told = host.run(curl).stdout.rpartition("\n")
+            body, _sep, told = host.run(curl).stdout.rpartition("\n")
             assert told == f"{place} 200"
             assert json.loads(body)
         python = f"import urllib.request as u; print(u.urlopen('{VERSIONS}', timeout=20).status)"

@@ -46,7 +46,9 @@ def isolation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that would have been made, in seconds."""
     made: list[float] = []
-    monkeypatch.setitem(_http.Http.__init__.__kwdefaults__, "sleep", made.append)
+    defaults = _http.Http.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "sleep", made.append)
     return made
 
 

@@ -90,6 +90,7 @@ class Script:
 
     def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
         registry = self._mock.get_registry()
+        assert isinstance(registry, _Registry)
         self._mock.__exit__(kind, value, trace)
         if kind is None:
             assert not registry.violations, "sent against the script:\n" + "\n".join(registry.violations)

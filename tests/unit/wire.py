@@ -103,7 +103,7 @@ def _read(connection: socket.socket) -> bytes | None:
         if not more:
             return None
         data += more
-    head, _, body = data.partition(b"\r\n\r\n")
+    head, _sep, body = data.partition(b"\r\n\r\n")
     for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):
             while len(body) < int(line.split(b":")[1]):

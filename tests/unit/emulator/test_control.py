@@ -60,7 +60,7 @@ def test_tokens_lists_every_secret(emulator: EmulatorProcess, user: Client) -> N
 
 
 def test_a_connection_is_kept_alive_and_told_apart(emulator: EmulatorProcess, client: Client) -> None:
-    for _ in range(3):
+    for _turn in range(3):
         client.get("/api/v1/versions")
     with Client(emulator) as other:
         other.get("/api/v1/versions")
@@ -90,7 +90,7 @@ def test_the_journal_is_bounded_and_thread_safe() -> None:
         for number in range(CAPACITY // 4):
             journal.add({"number": number})
 
-    threads = [threading.Thread(target=add) for _ in range(5)]
+    threads = [threading.Thread(target=add) for _turn in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:

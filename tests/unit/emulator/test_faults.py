@@ -81,7 +81,7 @@ def test_dropped_after(emulator: EmulatorProcess, user: Client, tls: bool) -> No
 def test_truncated(emulator: EmulatorProcess, user: Client, tls: bool) -> None:
     whole = user.get(USAGE).content
     emulator.fault("truncated", path="usage")
-    head, _, body = raw(emulator, get(user), tls).partition(b"\r\n\r\n")
+    head, _sep, body = raw(emulator, get(user), tls).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200")
     assert f"content-length: {len(whole)}".encode() in head
     assert body
@@ -162,7 +162,7 @@ def test_a_delay_outlasts_an_impatient_client_and_the_request_still_counts(
 
 def test_times_and_after(emulator: EmulatorProcess, user: Client) -> None:
     emulator.fault("503", path="usage", after=1, times=2)
-    assert [user.get(USAGE).status_code for _ in range(5)] == [200, 503, 503, 200, 200]
+    assert [user.get(USAGE).status_code for _turn in range(5)] == [200, 503, 503, 200, 200]
     (row,) = emulator.faults()
     assert (row["seen"], row["fired"]) == (3, 2)
 
@@ -170,7 +170,7 @@ def test_times_and_after(emulator: EmulatorProcess, user: Client) -> None:
 @pytest.mark.parametrize("times", [0, None])
 def test_for_ever_until_removed(emulator: EmulatorProcess, user: Client, times: int | None) -> None:
     emulator.fault("503", path="usage", times=times)
-    assert {user.get(USAGE).status_code for _ in range(4)} == {503}
+    assert {user.get(USAGE).status_code for _turn in range(4)} == {503}
     emulator.clear_faults()
     assert user.get(USAGE).status_code == 200
 
@@ -178,7 +178,7 @@ def test_for_ever_until_removed(emulator: EmulatorProcess, user: Client, times: 
 def test_faults_queue_up(emulator: EmulatorProcess, user: Client) -> None:
     emulator.fault("503", path="usage")
     emulator.fault("429", path="usage")
-    assert [user.get(USAGE).status_code for _ in range(3)] == [503, 429, 200]
+    assert [user.get(USAGE).status_code for _turn in range(3)] == [503, 429, 200]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_https_with_the_private_ca_and_keep_alive(emulator: EmulatorProcess, client: Client) -> None:
     client.verify = emulator.ca_file
     url = f"{emulator.tls_url}/api/v1/versions"
-    assert [client.get(url).status_code for _ in range(3)] == [200] * 3
+    assert [client.get(url).status_code for _turn in range(3)] == [200] * 3
     rows = emulator.journal()
     assert {row["url"] for row in rows} == {url}
     assert len({row["connection"] for row in rows}) == 1
@@ -138,9 +138,8 @@ def test_sigterm_ends_it_with_connections_open(tmp_path: Path) -> None:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.emulator", *arguments], cwd=ROOT, text=True, capture_output=True, timeout=60
-    )
+    command = [sys.executable, "-m", "tests.emulator", *arguments]
+    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize(
@@ -208,5 +207,6 @@ def test_a_snapshot_that_is_gone_is_named(tmp_path: Path) -> None:
 
 def test_qiskit_is_not_imported() -> None:
     code = "import sys, tests.emulator.backends as b; b.load()[0].facts; print('qiskit' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, timeout=60)
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=60, check=True)
     assert result.stdout == "False\n", result.stderr

@@ -93,7 +93,7 @@ def test_one_page_where_that_is_wanted(ibm, client):
 )
 def test_expected_status(ibm, client, status, expected_status, text):
     answer = {"status": status, "reply": ibm_error(1291, "No such job")}
-    for _ in range(2 if status == 500 else 1):
+    for _turn in range(2 if status == 500 else 1):
         ibm.runtime("GET", "/v1/jobs/1", **answer)
     wanted = call("GET", "/v1/jobs/1", expected_status=expected_status)
     if text is None:
@@ -343,7 +343,7 @@ def test_it_did_not_take_effect(ibm, client, listed, method, path, body, answers
 def test_it_cannot_be_told(ibm, client, listed):
     listed()
     ibm.cloud("POST", KEYS, json={"name": "laptop"}, fails=LOST())
-    for _ in range(2):
+    for _turn in range(2):
         listed(status=503)
     with pytest.raises(ApiError) as caught:
         perform(client, call("POST", KEYS, body={"name": "laptop"}, current=BY_NAME), False)

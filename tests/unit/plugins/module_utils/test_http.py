@@ -87,7 +87,7 @@ def test_the_whole_answer_of_an_error_is_kept(ibm):
 )
 def test_statuses_that_pass(ibm, naps, method, repeatable, tries_of_5xx, status):
     tries = 3 if status == 429 else tries_of_5xx  # what was refused for its rate was not processed
-    for _ in range(tries):
+    for _turn in range(tries):
         ibm.expect(method, URL, status=status)
     error = failure(Http(retries=2), method, repeatable=repeatable)
     assert error.status == status and len(naps) == tries - 1
@@ -109,7 +109,7 @@ def test_it_succeeds_when_ibm_does(ibm):
 
 
 def test_pauses_grow_up_to_a_bound_and_are_not_all_the_same(ibm, naps):
-    for _ in range(11):
+    for _turn in range(11):
         ibm.expect("GET", URL, status=503)
     failure(Http(retries=10))
     assert all(0.25 * 2**n <= nap <= 0.5 * 2**n for n, nap in enumerate(naps[:6]))
@@ -152,7 +152,7 @@ def test_a_retry_after_that_is_too_long_is_an_error(ibm, naps, header):
 
 @pytest.mark.parametrize("method, tries", [("GET", 3), ("POST", 1)])
 def test_json_that_was_cut_off(ibm, method, tries):
-    for _ in range(tries):
+    for _turn in range(tries):
         ibm.expect(method, URL, reply='{"id": "jo')
     error = failure(Http(retries=2), method)
     assert "is not the JSON that it says it is, or was cut off" in str(error)
@@ -243,7 +243,7 @@ def test_what_never_arrived_is_repeated_whatever_it_is(naps, monkeypatch, kind, 
     def no_address(*_args, **_kwargs):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    full, waiting = socket.socket(), [socket.socket() for _ in range(8)]
+    full, waiting = socket.socket(), [socket.socket() for _turn in range(8)]
     url, text = f"http://127.0.0.1:{closed_port()}/?apikey={SECRET}", "the connection was refused. Check the URL"
     if kind == "dns":
         monkeypatch.setattr(socket, "getaddrinfo", no_address)
@@ -376,7 +376,7 @@ def test_no_tls_at_the_other_end(naps):
 
 def test_many_requests_share_one_connection():
     with Wire(lambda _request: ok()) as server:
-        for _ in range(10):
+        for _turn in range(10):
             Http().request("GET", server.url)  # each item of a loop makes its own
         assert (len(server.requests), server.connections) == (10, 1)
 

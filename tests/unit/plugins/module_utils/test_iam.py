@@ -173,7 +173,7 @@ def test_renewed_at_80_percent_of_its_life(ibm, world, cached):
 
 def test_without_the_shared_cache_nothing_is_written(ibm, world, tokens):
     ibm.exchange()
-    assert [world.iam(cached=False).token().value for _ in range(3)] == [TOKEN] * 3  # the items of a loop
+    assert [world.iam(cached=False).token().value for _turn in range(3)] == [TOKEN] * 3  # the items of a loop
     assert not tokens.exists() and not world.iam(cached=False).cached()
 
 
@@ -241,7 +241,7 @@ def test_a_cache_that_cannot_be_used_is_a_warning(ibm, world, tokens):
     tokens.parent.mkdir(parents=True)
     tokens.symlink_to(tokens.parent)
     ibm.exchange()
-    assert [world.iam().token().value for _ in range(3)] == [TOKEN] * 3
+    assert [world.iam().token().value for _turn in range(3)] == [TOKEN] * 3
     assert set(world.warnings) == {f"token cache not used: {tokens} is not a directory of this user: remove it"}
 
 

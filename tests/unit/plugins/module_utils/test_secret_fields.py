@@ -16,7 +16,7 @@ SECRET = [
     {"data": [{"credentials": {"secret_access_key": "x"}}]},
     {"a": ({"PASSWORD": "x"},)},
 ]
-HARMLESS = [
+HARMLESS: list[Any] = [
     {},
     [],
     None,

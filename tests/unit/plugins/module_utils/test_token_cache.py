@@ -282,8 +282,8 @@ def test_processes_that_start_together_make_one_exchange(tokens, tmp_path):
         together.wait(30)
         answers.put(TokenCache(tokens).get(NAME, fetch).value)
 
-    workers = [spawn(worker) for _ in range(20)]
-    values = {answers.get() for _ in workers}
+    workers = [spawn(worker) for _turn in range(20)]
+    values = {answers.get() for _turn in workers}
     for process in workers:
         process.join(30)
     assert exchanges.read_text() == "x"

@@ -212,7 +212,8 @@ class Host:
     def files(self) -> str:
         """Every file of the folders that the module writes in, with type, mode and content."""
         script = (
-            "find /etc /run /usr/local -maxdepth 4 \\( -path /run/played -o -path /run/mount \\) -prune -o -printf '%y %m %u %g %p %l\\n' | sort;"
+            "find /etc /run /usr/local -maxdepth 4 \\( -path /run/played -o -path /run/mount \\) -prune -o "
+            "-printf '%y %m %u %g %p %l\\n' | sort;"
             "find /var/lib/ibm_quantum -printf '%y %m %u %g %p %l\\n' 2>/dev/null | sort;"
             "find /etc/systemd/system /etc/ibm_quantum /var/lib/ibm_quantum /usr/local/lib/ibm_quantum -type f "
             "-exec sha256sum {} + 2>/dev/null | sort"

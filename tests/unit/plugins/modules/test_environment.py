@@ -20,7 +20,7 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._manifest imp
 from ansible_collections.ibm_quantum.platform.plugins.modules import environment
 
 KEY = "the'API\"key\\of-é-44-characters"
-TOKEN = {"name": "IQP_API_TOKEN", "value": KEY, "secret": True}
+TOKEN: dict[str, Any] = {"name": "IQP_API_TOKEN", "value": KEY, "secret": True}
 CRN = {"name": "QISKIT_IBM_INSTANCE", "value": "crn:v1:bluemix:public:quantum-computing:us-east:a/1:2::"}
 
 
@@ -172,12 +172,12 @@ def test_other_bad_options(user: User) -> None:
 
 def test_the_system_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
     class Fake:
-        params = {"state": "present", "variables": [], "scope": "system", "secret_group": None}
+        params: dict[str, Any] = {"state": "present", "variables": [], "scope": "system", "secret_group": None}
         check_mode = True
 
     monkeypatch.setattr(environment.os, "geteuid", lambda: 4321)
     with pytest.raises(environment.BadOption, match="set become: true, or scope: user"):
-        environment.run(Fake())  # type: ignore[arg-type]  # a stand-in with what run() looks at
+        environment.run(Fake())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

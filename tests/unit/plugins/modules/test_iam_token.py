@@ -65,7 +65,7 @@ def test_a_token_without_claims(ibm):
 
 def test_without_the_shared_cache(ibm, tokens):
     ibm.exchange()
-    assert [run(token_cache=False)[0]["exchanged"] for _ in range(2)] == [True, False]
+    assert [run(token_cache=False)[0]["exchanged"] for _turn in range(2)] == [True, False]
     assert not tokens.exists()
 
 
