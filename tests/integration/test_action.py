@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from tests.emulator import data
@@ -333,7 +334,7 @@ def test_async(controller: Controller) -> None:
 
 
 def test_timeout_strategies_and_errors_fatal(controller: Controller, emulator: EmulatorProcess) -> None:
-    emulator.fault(path="/v1/tags$", delay=30.0, status=200)
+    emulator.fault(path="/v1/tags$", delay=6.0, status=200)
     run = controller.run(
         """
         - name: Free
@@ -377,6 +378,10 @@ def test_timeout_strategies_and_errors_fatal(controller: Controller, emulator: E
     assert "timedout" in late or "expected time frame (1)" in late["msg"]  # the latter before ansible-core 2.19
     assert [row["host"] for row in run.rows("fatal", "failed")] == ["far01"]
     assert not run.rows("never")
+    deadline = time.monotonic() + 30
+    while not emulator.journal(fault="200, delay 6"):  # it must not turn up in the journal of the next test
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_ad_hoc_and_warnings(controller: Controller, emulator: EmulatorProcess) -> None:

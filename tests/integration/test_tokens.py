@@ -125,7 +125,7 @@ def test_iam_token_and_the_cache(controller: Controller, emulator: EmulatorProce
               same: "{{ first.access_token == second.access_token }}"
               account: "{{ first.account_id }}"
               identity: "{{ first.iam_id }}"
-              exchanged: ["{{ first.exchanged }}", "{{ second.exchanged }}"]
+              exchanged: "{{ first.exchanged }} {{ second.exchanged }}"
               life: "{{ first.expires_in }}"
               ends: "{{ first.expiration }}"
         - name: use
@@ -146,13 +146,14 @@ def test_iam_token_and_the_cache(controller: Controller, emulator: EmulatorProce
     shape = run.one("shape")["msg"]
     used = [row for row in emulator.journal(service="runtime") if row["path"].endswith("/usage")]
     assert [row["token_sha256"] for row in used] == [shape.pop("digest")]
-    assert 3500 < shape.pop("life") <= 3600
-    assert shape.pop("ends") > exchanges[0]["time"]
-    assert shape == {
-        "same": True,
+    assert 3500 < int(shape.pop("life")) <= 3600
+    assert int(shape.pop("ends")) > exchanges[0]["time"]
+    # all texts: before ansible-core 2.19 templates give nothing else
+    assert {name: str(value) for name, value in shape.items()} == {
+        "same": "True",
         "account": data.ACCOUNT_ID,
         "identity": data.IAM_ID,
-        "exchanged": [True, False],
+        "exchanged": "True False",
     }
     assert run.one("present")["censored"]
     assert "access_token" not in str(run.events)

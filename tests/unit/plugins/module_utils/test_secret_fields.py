@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._secret_fields import MASK, holds_secret, mask

@@ -180,6 +180,16 @@ def test_the_system_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
         environment.run(Fake())
 
 
+@pytest.mark.parametrize("error", [KeyError, RuntimeError])
+def test_a_user_that_the_host_does_not_know(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    def home() -> Path:
+        raise error
+
+    monkeypatch.setattr(environment.Path, "home", home)
+    with pytest.raises(environment.BadOption, match="set HOME"):
+        environment._home()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_the_home_of_somebody_else_is_refused(user: User) -> None:
     os.chown(user.home, 4321, 4321)
