@@ -25,6 +25,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._module import invocation, outcome
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._options import API_KEY_VARIABLES
 
 MODULES = "ansible_collections.ibm_quantum.platform.plugins.modules."
 
@@ -55,7 +56,7 @@ class ActionModule(ActionBase):
         name = self._task.action.rpartition(".")[2]
         module = import_module(MODULES + name)
         returns_secret = getattr(module, "returns_secret", lambda params, result=None: False)
-        with self._task_environment():
+        with self._task_environment() as environment:
             validated = ArgumentSpecValidator(module.ARGUMENT_SPEC, **getattr(module, "CONSTRAINTS", {})).validate(
                 _as_json(self._task.args)
             )
@@ -63,6 +64,7 @@ class ActionModule(ActionBase):
             if validated.error_messages:
                 return self._finish({"failed": True, "msg": _argument_error(name, validated)}, secrets)
             if self._leaves_controller(params, returns_secret(params)):
+                _refuse_key_in(environment)
                 result = self._execute_module(
                     module_name=f"ibm_quantum.platform.{name}",
                     module_args=self._task.args,
@@ -108,14 +110,14 @@ class ActionModule(ActionBase):
         return params["run_on"] == "target" or bool(self._task.delegate_to and not local)
 
     @contextmanager
-    def _task_environment(self) -> Iterator[None]:
+    def _task_environment(self) -> Iterator[dict[str, Any]]:
         """Apply the task's ``environment:`` to this worker, and take it off again: the next loop item has its own."""
         wanted: dict[str, Any] = {}
         self._compute_environment_string(wanted)
         before = {name: os.environ.get(name) for name in wanted}
         os.environ.update({name: str(value) for name, value in wanted.items()})
         try:
-            yield
+            yield wanted
         finally:
             for name, value in before.items():
                 if value is None:
@@ -136,6 +138,16 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, list):
         return [_as_json(item) for item in value]
     return value.isoformat() if isinstance(value, date) else value
+
+
+def _refuse_key_in(environment: dict[str, Any]) -> None:
+    """Ansible hands a task's environment to an ordinary module in a command line, which every user of a host sees."""
+    exposed = [name for name in API_KEY_VARIABLES if environment.get(name)]
+    if exposed:
+        raise AnsibleActionFail(
+            f"the task leaves the controller, and {exposed[0]} of its 'environment' would stand in a command line: "
+            "give the key as 'api_key' instead"
+        )
 
 
 def _argument_error(name: str, validated: Any) -> str:

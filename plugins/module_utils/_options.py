@@ -91,9 +91,7 @@ def credential(params: Mapping[str, Any]) -> tuple[str, str]:
     An API key of the environment gives way to the other two; one written in the task beside them is refused.
     """
     exported = [os.environ[name] for name in API_KEY_VARIABLES if os.environ.get(name)]
-    if (
-        params["api_key"] == "" and exported
-    ):  # a variable set to nothing gives way to the next
+    if params["api_key"] == "" and exported:  # a variable set to nothing gives way to the next
         params = {**params, "api_key": exported[0]}
     given = [name for name in ("bearer_token", "trusted_profile", "api_key") if params[name]]
     if "api_key" in given[1:] and params["api_key"] in exported:

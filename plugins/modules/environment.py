@@ -338,7 +338,7 @@ def _home() -> tuple[str, str]:
     """The user's home and folder for configuration, as their login will see them."""
     try:
         home = str(Path.home())
-    except (RuntimeError, KeyError):  # Python before 3.9: KeyError
+    except (RuntimeError, KeyError):  # no HOME, no such user; KeyError before Python 3.10
         home = "~"
     if not os.path.isabs(home) or not os.path.isdir(home):
         raise BadOption(f"scope=user needs a home directory, and {home!r} is none: set HOME in the task's environment")

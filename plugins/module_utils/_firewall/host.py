@@ -31,5 +31,6 @@ def main(arguments: Sequence[str] | None = None, allowlist: Allowlist | None = N
         messages = [str(error)]
         return 1
     finally:
-        print("\n".join(messages), flush=True)
+        sys.stdout.write("\n".join(messages) + "\n")
+        sys.stdout.flush()
     return 0

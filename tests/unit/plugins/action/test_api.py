@@ -316,6 +316,15 @@ def test_what_is_handed_over_takes_no_variable_of_the_controller_along(ibm, monk
     assert task.handed_over[0]["module_args"] == {"run_on": "target"}
 
 
+@pytest.mark.parametrize("name", _options.API_KEY_VARIABLES)
+def test_a_key_in_the_environment_of_a_task_that_leaves_is_refused(ibm, name):
+    task = Task("usage_info", {"run_on": "target"}, environment={name: API_KEY})
+    with pytest.raises(AnsibleActionFail, match=f"{name} of its 'environment' would stand in a command line") as error:
+        task.run()
+    assert API_KEY not in str(error.value)
+    assert not task.handed_over
+
+
 def test_bad_options_are_refused_before_they_are_handed_over(ibm):
     task = Task("usage_info", {"run_on": "target", "timeout": "soon"})
     assert task.run()["failed"] and not task.handed_over
