@@ -12,27 +12,8 @@ author:
   - ibm_quantum.platform contributors (@ibm-quantum-platform)
 description:
   - Returns the endpoints of IBM's firewall list for some regions and features. Nothing is looked up over the network.
-options:
-  regions:
-    description:
-      - The regions to be used.
-    type: list
-    elements: str
-    choices: [us-east, eu-de]
-    default: [us-east]
-  features:
-    description:
-      - What is to be used. The default is IBM's list without its preview and private names.
-    type: list
-    elements: str
-    choices:
-      rest: Token exchange and the Runtime REST API; enough where the instance's CRN is known.
-      cloud: Finding instances by name with IBM Cloud, Global Search, Global Catalog and Resource Controller.
-      storage: Object storage as IBM lists it, for eu-de the name for hosts inside an IBM VPC.
-      storage_public: The public object storage name of eu-de, for hosts outside IBM Cloud.
-      functions: Qiskit Functions (preview).
-      private: The private endpoints, for hosts in an IBM Cloud VPC.
-    default: [rest, cloud, storage]
+extends_documentation_fragment:
+  - ibm_quantum.platform.endpoints
 seealso:
   - module: ibm_quantum.platform.egress_allowlist
   - module: ibm_quantum.platform.endpoint_check

@@ -12,7 +12,7 @@ Note: this module_util is **PRIVATE** to the collection and can have breaking ch
 
 from __future__ import annotations
 
-from typing import Iterable, NamedTuple
+from typing import Any, Iterable, NamedTuple
 from urllib.parse import urlsplit
 
 #: Regions with quantum computers, the default one first.
@@ -20,16 +20,22 @@ REGIONS = ("us-east", "eu-de")
 
 #: What a host may want to do, from the least to the most; the key is what options call a feature.
 FEATURES: dict[str, str] = {
-    "rest": "token exchange and the Runtime REST API; enough for a host that knows its instance's CRN",
-    "cloud": "finding instances by name: IBM Cloud, Global Search, Global Catalog, Resource Controller",
-    "storage": "IBM Cloud Object Storage, as IBM lists it (for eu-de that is the name for hosts inside an IBM VPC)",
-    "storage_public": "the public object storage name of eu-de, for hosts outside IBM Cloud",
-    "functions": "Qiskit Functions (preview)",
-    "private": "private endpoints, for hosts in an IBM Cloud VPC",
+    "rest": "Token exchange and the Runtime REST API; enough for a host that knows its instance's CRN.",
+    "cloud": "Finding instances by name, with IBM Cloud, Global Search, Global Catalog and Resource Controller.",
+    "storage": "IBM Cloud Object Storage as IBM lists it; for eu-de that is the name for hosts inside an IBM VPC.",
+    "storage_public": "The public object storage name of eu-de, for hosts outside IBM Cloud.",
+    "functions": "Qiskit Functions (preview).",
+    "private": "The private endpoints, for hosts in an IBM Cloud VPC.",
 }
 
 #: IBM's firewall list without the preview and the private names.
 DEFAULT_FEATURES = ("rest", "cloud", "storage")
+
+#: The options that choose from the catalogue, as an argument spec; documented in plugins/doc_fragments/endpoints.py.
+CATALOGUE_SPEC: dict[str, Any] = {
+    "regions": {"type": "list", "elements": "str", "choices": list(REGIONS), "default": list(REGIONS[:1])},
+    "features": {"type": "list", "elements": "str", "choices": list(FEATURES), "default": list(DEFAULT_FEATURES)},
+}
 
 
 class Endpoint(NamedTuple):

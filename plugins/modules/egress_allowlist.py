@@ -26,19 +26,17 @@ author:
 requirements:
   - Linux with nf_tables, systemd and C(nft) 0.9.8 or newer on the host
   - root on the host
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - ibm_quantum.platform.endpoints
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
-    details:
-      - Names that the host has not resolved before are resolved.
+    details: Names that the host has not resolved before are resolved.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: full
-    details:
-      - Shows names, addresses and rules.
+    details: Shows names, addresses and rules.
   platform:
-    description: Target OS/families that can be operated against.
     support: full
     platforms: linux
 options:
@@ -56,25 +54,6 @@ options:
     type: str
     choices: [enforce, audit]
     default: enforce
-  regions:
-    description: The regions of IBM Quantum to allow.
-    type: list
-    elements: str
-    choices: [us-east, eu-de]
-    default: [us-east]
-  features:
-    description:
-      - What the host is to do.
-      - V(rest) - token exchange and the Runtime REST API; enough for a host that knows its instance's CRN.
-      - V(cloud) - finding instances by name.
-      - V(storage) - IBM Cloud Object Storage as IBM lists it; for V(eu-de) the name for hosts inside an IBM VPC.
-      - V(storage_public) - the public object storage name of V(eu-de), for hosts outside IBM Cloud.
-      - V(functions) - Qiskit Functions.
-      - V(private) - private endpoints, for hosts in an IBM Cloud VPC.
-    type: list
-    elements: str
-    choices: [rest, cloud, storage, storage_public, functions, private]
-    default: [rest, cloud, storage]
   endpoints:
     description: Endpoints to allow besides those of IBM Quantum.
     type: list
@@ -218,7 +197,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._endpoints import DEFAULT_FEATURES, FEATURES, REGIONS
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._endpoints import CATALOGUE_SPEC
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall import management
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.allowlist import Allowlist, Outcome
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.policy import (
@@ -231,8 +210,7 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.pro
 ARGUMENT_SPEC: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "mode": {"type": "str", "choices": ["enforce", "audit"], "default": "enforce"},
-    "regions": {"type": "list", "elements": "str", "choices": list(REGIONS), "default": list(REGIONS[:1])},
-    "features": {"type": "list", "elements": "str", "choices": list(FEATURES), "default": list(DEFAULT_FEATURES)},
+    **CATALOGUE_SPEC,
     "endpoints": {
         "type": "list",
         "elements": "dict",

@@ -19,6 +19,7 @@ author:
   - ibm_quantum.platform contributors (@ibm-quantum-platform)
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
+  - ibm_quantum.platform.endpoints
 attributes:
   check_mode:
     support: full
@@ -29,24 +30,8 @@ attributes:
     support: full
     platforms: posix
 options:
-  regions:
-    description: The regions whose endpoints are probed.
-    type: list
-    elements: str
-    choices: [us-east, eu-de]
-    default: [us-east]
-  features:
-    description:
-      - What the host wants to do. V(rest) is the token exchange and the Runtime API, V(cloud) finds instances by name,
-        V(storage) is object storage as IBM lists it (for V(eu-de) that name works inside an IBM VPC only),
-        V(storage_public) the public name of it, V(functions) Qiskit Functions, V(private) the private endpoints.
-      - With an empty list only O(endpoints) are probed.
-    type: list
-    elements: str
-    choices: [rest, cloud, storage, storage_public, functions, private]
-    default: [rest, cloud, storage]
   endpoints:
-    description: More endpoints to probe.
+    description: More endpoints to probe; the only ones where O(features) is an empty list.
     type: list
     elements: dict
     default: []
@@ -235,34 +220,17 @@ failed_endpoints:
   sample: []
 """
 
-import re
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._endpoints import (
-    DEFAULT_FEATURES,
-    FEATURES,
-    REGIONS,
-    endpoints,
-)
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._probe import (
-    Proxy,
-    environment_proxy,
-    kept_out,
-    parse_proxy,
-    probe,
-    probe_all,
-    trust,
-)
-
-EXPECT = ["reachable", "blocked"]
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._endpoints import CATALOGUE_SPEC
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._expectations import EXPECT, complaint, judged
 
 ARGUMENT_SPEC: dict[str, Any] = {
-    "regions": {"type": "list", "elements": "str", "choices": list(REGIONS), "default": [REGIONS[0]]},
-    "features": {"type": "list", "elements": "str", "choices": list(FEATURES), "default": list(DEFAULT_FEATURES)},
+    **CATALOGUE_SPEC,
     "endpoints": {
         "type": "list",
         "elements": "dict",
@@ -272,89 +240,19 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "port": {"type": "int", "default": 443},
             "tls": {"type": "bool", "default": True},
             "path": {"type": "str", "default": "/"},
-            "expect": {"type": "str", "choices": EXPECT},
+            "expect": {"type": "str", "choices": list(EXPECT)},
         },
     },
-    "expect": {"type": "str", "choices": EXPECT, "default": "reachable"},
+    "expect": {"type": "str", "choices": list(EXPECT), "default": "reachable"},
     "proxy": {"type": "str", "no_log": True},
     "ca_path": {"type": "path"},
     "timeout": {"type": "int", "default": 5},
 }
 
-_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?\Z|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*\Z")
-_PATH = re.compile(r"/[!-~]*\Z")
-
-
-class BadOption(Exception):
-    """An option's value is refused. The text names the option and the remedy."""
-
-
-class Wish(NamedTuple):
-    """An endpoint and what is expected of it."""
-
-    host: str
-    port: int
-    tls: bool
-    path: str
-    expect: str
-    purpose: str
-
-
-def wishes(params: dict[str, Any]) -> list[Wish]:
-    """The endpoints to probe, IBM's first. Raises :class:`BadOption`."""
-    found = [
-        Wish(e.host, e.port, True, e.probe, params["expect"], e.purpose)
-        for e in endpoints(params["regions"], params["features"])
-    ]
-    for index, row in enumerate(params["endpoints"]):
-        place = f"endpoints[{index}]"
-        if not _HOST.match(row["host"]):
-            raise BadOption(f"{place}.host {row['host']!r} must be a host name or an address, without scheme and port")
-        if not 1 <= row["port"] <= 65535:
-            raise BadOption(f"{place}.port must be 1 to 65535, not {row['port']}")
-        if not _PATH.match(row["path"]):
-            raise BadOption(
-                f"{place}.path {row['path']!r} must begin with / and have no spaces; percent-encode the rest"
-            )
-        expect = row["expect"] or params["expect"]
-        found.append(Wish(row["host"], row["port"], row["tls"], row["path"], expect, ""))
-    if not found:
-        raise BadOption("nothing to check: give features or endpoints")
-    return found
-
-
-def proxy_for(wish: Wish, option: str | None) -> Proxy | None:
-    """The proxy to go through. Raises :class:`BadOption`, without the URL, in which a password may be."""
-    try:
-        if option is None:
-            return environment_proxy(wish.host, wish.port, wish.tls)
-        return parse_proxy(option) if option else None
-    except ValueError as error:
-        where = "HTTPS_PROXY or HTTP_PROXY of the environment" if option is None else "proxy"
-        raise BadOption(f"{where} {error}") from None
-
 
 def run(module: AnsibleModule) -> dict[str, Any]:
-    """Probe, and judge. Raises :class:`BadOption`."""
-    params = module.params
-    if not 1 <= params["timeout"] <= 60:
-        raise BadOption(f"timeout must be 1 to 60 seconds, not {params['timeout']}")
-    todo = wishes(params)
-    proxies = [proxy_for(wish, params["proxy"]) for wish in todo]
-    try:
-        context = trust(params["ca_path"])
-    except OSError as error:  # also ssl.SSLError: a file without certificates
-        raise BadOption(
-            f"ca_path (or REQUESTS_CA_BUNDLE) must name a PEM file or a folder of CA certificates: {error.strerror}"
-        ) from error
-    calls = [
-        partial(probe, wish.host, wish.port, wish.tls, wish.path, proxy, params["timeout"], context)
-        for wish, proxy in zip(todo, proxies)
-    ]
-    rows = probe_all(calls)
-    for wish, row in zip(todo, rows):
-        ok = row["reachable"] if wish.expect == "reachable" else kept_out(row)
-        row.update(expect=wish.expect, purpose=wish.purpose, ok=ok)
+    """Probe, and judge. Raises :class:`OptionError`."""
+    rows = judged(module.params)
     bad = [row for row in rows if not row["ok"]]
     result = {
         "changed": False,
@@ -371,18 +269,6 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     return result
 
 
-def complaint(row: dict[str, Any]) -> str:
-    """One line about an endpoint that is not as expected."""
-    name = f"{row['host']}:{row['port']}"
-    if row["expect"] == "reachable":
-        return f"{name} {row['diagnosis']}: {row['remedy']}"
-    last = row["stages"]["proxy"] or row["stages"]["tcp"]
-    if last and last["ok"]:
-        seen = "is reachable" if row["reachable"] else f"takes connections ({row['diagnosis']})"
-        return f"{name} {seen}, but is expected to be blocked: look at the firewall's mode and allowlist"
-    return f"{name} not proven to be blocked: {row['remedy']}"
-
-
 def _censor_only_passwords(module: AnsibleModule) -> None:
     """The argument spec had to hide every proxy's URL; one without a password is wanted in the rows."""
     url, at, _host = (module.params["proxy"] or "").rpartition("@")
@@ -397,7 +283,7 @@ def main() -> None:
     _censor_only_passwords(module)
     try:
         result = run(module)
-    except BadOption as error:
+    except OptionError as error:
         module.fail_json(msg=str(error))
     else:
         if result.get("failed"):

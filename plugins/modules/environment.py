@@ -153,23 +153,14 @@ changed_files:
     - /etc/ibm_quantum/secrets.env
 """
 
-import os
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._envfile import (
-    FormatError,
-    Variable,
-    assignments,
-    check_name,
-    check_value,
-    environment_d,
-    loader,
-    pam,
-)
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._manifest import Manifest, Refused, Target
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._envfile import FormatError
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._environment import declared, located, settle
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._manifest import Refused
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -189,8 +180,6 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "secret_group": {"type": "str", "no_log": False},
 }
 
-_SHORTEST_SECRET = 8  # Ansible censors every occurrence of a secret in a result: a short one would make it unreadable
-
 
 class Module(AnsibleModule):
     """Ansible's module, but a failure does not repeat the variables.
@@ -203,110 +192,11 @@ class Module(AnsibleModule):
         super().fail_json(msg, **{"invocation": {"module_args": shown}, **kwargs})
 
 
-class BadOption(Exception):
-    """An option's value is refused. The text names the option and the remedy."""
-
-
-class Scope(NamedTuple):
-    """Where a scope's files are, and what they may ever be: path and whether it is a block."""
-
-    directory: str
-    mode: int
-    known: dict[str, bool]
-    targets: list[Target]
-
-
-def checked(rows: list[dict[str, Any]]) -> list[Variable]:
-    """The variables of the option. Raises :class:`BadOption`."""
-    variables: list[Variable] = []
-    for index, row in enumerate(rows):
-        variable, place = Variable(row["name"], row["value"], row["secret"]), f"variables[{index}]"
-        try:
-            check_name(variable.name)
-        except FormatError as error:
-            raise BadOption(f"{place}.name {variable.name!r} {error}") from error
-        if any(other.name == variable.name for other in variables):
-            raise BadOption(f"{place}.name {variable.name} is on the list twice: keep one of them")
-        try:
-            check_value(variable.value)
-        except FormatError as error:
-            raise BadOption(f"{place}.value of {variable.name} {error}") from error
-        if variable.secret and len(variable.value) < _SHORTEST_SECRET:
-            raise BadOption(
-                f"{place}.value of {variable.name} has fewer than {_SHORTEST_SECRET} characters, which is no secret: "
-                "give the whole secret, or secret: false"
-            )
-        variables.append(variable)
-    for variable in variables:
-        for other in variables:
-            if other.secret and not variable.secret and other.value in variable.value:
-                raise BadOption(
-                    f"variables: the value of {variable.name} holds the secret of {other.name}, and every user could "
-                    f"read it there: give {variable.name} secret: true as well"
-                )
-    return variables
-
-
-def system_scope(variables: list[Variable], secret_gid: int | None, etc: str = "/etc") -> Scope:
-    """The files for the whole host. Raises :class:`FormatError`."""
-    directory = os.path.join(etc, "ibm_quantum")
-    public, secret = os.path.join(directory, "environment"), os.path.join(directory, "secrets.env")
-    profile, shared = os.path.join(etc, "profile.d", "ibm_quantum.sh"), os.path.join(etc, "environment")
-    open_ones = [v for v in variables if not v.secret]
-    secrets = [v for v in variables if v.secret]
-    targets = []
-    if open_ones:
-        targets.append(Target(public, assignments(open_ones), 0o644, 0))
-    if secrets:
-        mode = 0o600 if secret_gid is None else 0o640
-        targets.append(Target(secret, assignments(secrets), mode, secret_gid or 0))
-    if variables:
-        parts = [(path, [v.name for v in some]) for path, some in ((public, open_ones), (secret, secrets)) if some]
-        targets.append(Target(profile, loader(parts), 0o644, 0))
-    if open_ones:
-        targets.append(Target(shared, pam(open_ones), 0o644, 0, block=True))
-    return Scope(directory, 0o755, {public: False, secret: False, profile: False, shared: True}, targets)
-
-
-def user_scope(variables: list[Variable], home: str, config: str) -> Scope:
-    """The files for one user, in their home and in their folder for configuration."""
-    directory = os.path.join(config, "ibm_quantum")
-    values = os.path.join(directory, "environment")
-    systemd = os.path.join(config, "environment.d", "60-ibm_quantum.conf")
-    # People keep links from these to a folder of their own: the user's process may follow the user's link.
-    others = [os.path.join(home, name) for name in (".bash_profile", ".bash_login", ".zprofile")]
-    profiles = [os.path.join(home, ".profile"), *filter(os.path.exists, others)]
-    profiles = list(dict.fromkeys(os.path.realpath(path) for path in profiles))
-    targets = []
-    if variables:
-        targets = [
-            Target(values, assignments(variables), 0o600),
-            Target(systemd, environment_d(variables), 0o600),
-        ]
-        block = loader([(values, [v.name for v in variables])])
-        targets += [Target(path, block, 0o644, block=True) for path in profiles]
-    known = {values: False, systemd: False, **dict.fromkeys(profiles, True)}
-    return Scope(directory, 0o700, known, targets)
-
-
 def run(module: AnsibleModule) -> dict[str, Any]:
-    """Bring the host to the state the parameters ask for. Raises BadOption, FormatError, Refused, OSError."""
-    present = module.params["state"] == "present"
-    variables = checked(module.params["variables"] or []) if present else []
-    if present and module.params["variables"] is None:
-        raise BadOption("variables is missing: state=present needs it (an empty list removes all)")
-    if module.params["scope"] == "system":
-        scope = system_scope(variables, _group(module.params["secret_group"]) if present else None)
-        if os.geteuid() != 0:
-            raise BadOption("scope=system writes below /etc, which needs root: set become: true, or scope: user")
-    else:
-        if module.params["secret_group"] is not None:
-            raise BadOption("secret_group is for scope=system; with scope=user only the user can read the files")
-        scope = user_scope(variables, *_home())
-    manifest = Manifest(scope.directory, scope.mode, os.geteuid())
-    plan = manifest.plan(scope.targets, {v.name: v.secret for v in variables}, scope.known.items())
-    if not module.check_mode:
-        manifest.apply(plan)
+    """Bring the host to the state the parameters ask for. Raises OptionError, FormatError, Refused, OSError."""
+    variables = declared(module.params)
+    scope = located(module.params, variables)
+    plan = settle(scope, variables, module.check_mode)
     return {
         "changed": plan.changed,
         "scope": module.params["scope"],
@@ -323,35 +213,6 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     }
 
 
-def _group(name: str | None) -> int | None:
-    if name is None:
-        return None
-    import grp  # not on every controller that only reads this file's documentation
-
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise BadOption(f"secret_group: no group {name!r} on this host: create it (ansible.builtin.group)") from None
-
-
-def _home() -> tuple[str, str]:
-    """The user's home and folder for configuration, as their login will see them."""
-    try:
-        home = str(Path.home())
-    except (RuntimeError, KeyError):  # no HOME, no such user; KeyError before Python 3.10
-        home = "~"
-    if not os.path.isabs(home) or not os.path.isdir(home):
-        raise BadOption(f"scope=user needs a home directory, and {home!r} is none: set HOME in the task's environment")
-    owner = os.stat(home).st_uid
-    if owner != os.geteuid():
-        raise BadOption(
-            f"scope=user writes to the home of the user it runs as, but {home} belongs to uid {owner}, not to uid "
-            f"{os.geteuid()}: connect or become as that user"
-        )
-    config = os.environ.get("XDG_CONFIG_HOME", "")
-    return home, config if os.path.isabs(config) else os.path.join(home, ".config")
-
-
 def _censor_only_secrets(module: AnsibleModule) -> None:
     """Only now can it be told what is secret: the argument spec had to hide every name and value."""
     rows = module.params["variables"] or []
@@ -364,7 +225,7 @@ def main() -> None:
     _censor_only_secrets(module)
     try:
         result = run(module)
-    except (BadOption, FormatError, Refused) as error:
+    except (OptionError, FormatError, Refused) as error:
         prefix = "variables: " if isinstance(error, FormatError) else ""
         module.fail_json(msg=f"{prefix}{error}")
     except OSError as error:

@@ -15,6 +15,7 @@ from ansible.utils.plugin_docs import get_docstring
 
 from ansible_collections.ibm_quantum.platform.plugins.action.api import ActionModule
 from ansible_collections.ibm_quantum.platform.plugins.doc_fragments.api import ModuleDocFragment
+from ansible_collections.ibm_quantum.platform.plugins.doc_fragments.endpoints import ModuleDocFragment as Endpoints
 from ansible_collections.ibm_quantum.platform.plugins.module_utils import _endpoints, _http, _options
 
 COLLECTION = "ibm_quantum.platform"
@@ -107,22 +108,35 @@ def test_nothing_else_is_routed_or_in_the_group():
     assert set(RUNTIME["plugin_routing"]["modules"]) | {"api"} == set(API_MODULES)
 
 
+def test_the_endpoints_fragment_agrees_with_the_catalogue():
+    fragment = yaml.safe_load(Endpoints.DOCUMENTATION)["options"]
+    assert from_documentation(fragment) == from_spec(_endpoints.CATALOGUE_SPEC)
+    assert list(fragment["features"]["choices"].items()) == list(_endpoints.FEATURES.items())  # words and order, too
+    assert tuple(fragment["regions"]["choices"]) == _endpoints.REGIONS
+
+
 def _with_catalogue():
     """Plugins with an option ``regions`` or ``features``, and that option."""
     for kind, folder in (("module", "modules"), ("lookup", "lookup")):
         for path in sorted((ROOT / "plugins" / folder).glob("*.py")):
             options = documentation(kind, path.stem).get("options", {})
-            for option in ("regions", "features"):
+            for option in _endpoints.CATALOGUE_SPEC:
                 if option in options:
                     yield pytest.param(options[option], option, id=f"{path.stem}-{option}")
 
 
+def test_some_plugins_choose_from_the_catalogue():
+    names = {
+        f"{name}-{option}"
+        for name in ("egress_allowlist", "endpoint_check", "endpoints")
+        for option in _endpoints.CATALOGUE_SPEC
+    }
+    assert names <= {parameter.id for parameter in _with_catalogue()}
+
+
 @pytest.mark.parametrize("documented, option", list(_with_catalogue()))
-def test_regions_and_features_are_those_of_the_catalogue(documented, option):
-    known = {"regions": _endpoints.REGIONS, "features": _endpoints.FEATURES}[option]
-    default = {"regions": _endpoints.REGIONS[:1], "features": _endpoints.DEFAULT_FEATURES}[option]
-    assert list(documented["choices"]) == list(known)
-    assert tuple(documented["default"]) == tuple(default)
+def test_regions_and_features_are_those_of_the_fragment(documented, option):
+    assert documented == yaml.safe_load(Endpoints.DOCUMENTATION)["options"][option]
 
 
 def test_the_version_is_one():

@@ -16,8 +16,8 @@ from typing import Any, Callable, Iterator
 import pytest
 import yaml
 
-from ansible_collections.ibm_quantum.platform.plugins.module_utils import _endpoints
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._probe import REMEDIES
+from ansible_collections.ibm_quantum.platform.plugins.module_utils import _endpoints, _expectations
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._probe import REMEDIES, probe
 from ansible_collections.ibm_quantum.platform.plugins.modules import endpoint_check
 from ansible_collections.ibm_quantum.platform.tests.unit.plugins.servers import (
     Authority,
@@ -192,21 +192,19 @@ def test_a_file_that_is_no_certificate(tmp_path: Path) -> None:
 def test_the_catalogue_comes_first_and_by_default_as_ibm_lists_it() -> None:
     defaults = {name: spec.get("default") for name, spec in endpoint_check.ARGUMENT_SPEC.items()}
     defaults["endpoints"] = [{"host": "x.example", "port": 1, "tls": False, "path": "/p", "expect": "blocked"}]
-    found = endpoint_check.wishes(defaults)
+    found = _expectations.wishes(defaults)
     listed = _endpoints.endpoints()
     assert [wish.host for wish in found] == [e.host for e in listed] + ["x.example"]
     assert [(wish.path, wish.tls, wish.expect, wish.purpose) for wish in found[:2]] == [
         (e.probe, True, "reachable", e.purpose) for e in listed[:2]
     ]
-    assert found[-1] == endpoint_check.Wish("x.example", 1, False, "/p", "blocked", "")
+    assert found[-1] == _expectations.Wish("x.example", 1, False, "/p", "blocked", "")
 
 
 def test_the_documented_options_are_those_of_the_spec() -> None:
     options = yaml.safe_load(endpoint_check.DOCUMENTATION)["options"]
     spec = endpoint_check.ARGUMENT_SPEC
-    assert set(options) == set(spec)
-    for name in ("regions", "features"):
-        assert (options[name]["choices"], options[name]["default"]) == (spec[name]["choices"], spec[name]["default"])
+    assert {*options, *_endpoints.CATALOGUE_SPEC} == set(spec)
     assert set(options["endpoints"]["suboptions"]) == set(spec["endpoints"]["options"])
 
 
@@ -215,4 +213,4 @@ def test_every_diagnosis_is_documented() -> None:
     text = " ".join(rows["diagnosis"]["description"])
     for word in REMEDIES:
         assert f"V({word})" in text
-    assert set(rows) == {"purpose", "expect", "ok", *endpoint_check.probe("127.0.0.1", closed_port(), timeout=1)}
+    assert set(rows) == {"purpose", "expect", "ok", *probe("127.0.0.1", closed_port(), timeout=1)}
