@@ -35,6 +35,8 @@ MATRIX = {
     "2.21": ["3.13", "3.12", "3.14"],
 }
 ENDS = ["2.17", "2.21"]
+#: The unit tests in which another ansible-core, or ansible-test's way of shipping modules, can make a difference.
+CORE_UNITS = [f"tests/unit/plugins/{kind}" for kind in ("action", "filter", "lookup", "modules")]
 
 
 def tool(name: str, *arguments: str) -> list[str]:
@@ -121,17 +123,18 @@ def sanity() -> list[Step]:
 
 def units() -> list[Step]:
     """Unit tests of the collection, the emulator and these tools."""
-    return [Step("units", pytest("-n", "2", "tests/unit", *holding_tests("tests/emulator", "tests/tools")), slots=2)]
+    return [Step("units", pytest("-n", "2", "tests/unit", *holding_tests("tests/emulator", "tests/tools")))]
 
 
 def ansible_units() -> list[Step]:
-    """The same unit tests the way that ansible-test runs them: each module as if shipped alone."""
-    return [copied("ansible-units", *tool("ansible-test", "units", "--color", "no", "--local", "--python", CONTROLLER))]
+    """Unit tests the way that ansible-test runs them: each module as if shipped alone."""
+    options = ["--color", "no", "--local", "--python", CONTROLLER]
+    return [copied("ansible-units", *tool("ansible-test", "units", *options, *CORE_UNITS))]
 
 
 def integration() -> list[Step]:
     """Whole playbooks against the emulator."""
-    return [Step("integration", pytest("-n", "2", "tests/integration"), slots=2)]
+    return [Step("integration", pytest("-n", "2", "tests/integration"))]
 
 
 def clients() -> list[Step]:
@@ -158,8 +161,8 @@ def lab_setup() -> list[Step]:
 
 
 def lab() -> list[Step]:
-    """Real hosts in network namespaces."""
-    return [*lab_setup(), Step("lab", pytest("tests/lab"), after=("lab-images",), slots=2, timeout=1800)]
+    """Real hosts in network namespaces. They wait more than they work, so other steps run beside them."""
+    return [*lab_setup(), Step("lab", pytest("tests/lab"), after=("lab-images",), timeout=1800)]
 
 
 def matrix(versions: Sequence[str] = tuple(MATRIX)) -> list[Step]:
@@ -171,10 +174,10 @@ def matrix(versions: Sequence[str] = tuple(MATRIX)) -> list[Step]:
         reason = None if found else f"ansible-core {core} needs Python {wanted}: none here"
         made = [str(found), "tests/tools/venv.py", name]
         python = BUILD / f"venv-{name}/bin/python"
-        tests = pytest("-n", "2", "tests/unit", *holding_tests("tests/integration/smoke"), python=python)
+        tests = pytest("-n", "2", *CORE_UNITS, *holding_tests("tests/integration/smoke"), python=python)
         steps += [
             Step(f"{name}-venv", made, skip=partial(str, reason) if reason else lambda: None, setup=True),
-            Step(name, tests, after=(f"{name}-venv",), slots=2, env={"PATH": f"{python.parent}:{os.environ['PATH']}"}),
+            Step(name, tests, after=(f"{name}-venv",), env={"PATH": f"{python.parent}:{os.environ['PATH']}"}),
         ]
     return steps
 
@@ -185,9 +188,9 @@ def check() -> list[Step]:
 
 
 def everything() -> list[Step]:
-    """All of it, what takes longest first."""
-    first = [*lab_setup(), *sanity(), *clients(), *lint(), *docs(), *build(), *ansible_units()]
-    return [*first, *units(), *integration(), *matrix(ENDS), lab()[-1]]
+    """All of it, what takes longest first: the lab beside one of the others after another."""
+    static = [*sanity(), *lint(), *docs(), *build()]
+    return [*lab(), *static, *units(), *integration(), *clients(), *ansible_units(), *matrix(ENDS)]
 
 
 GROUPS: dict[str, Callable[[], list[Step]]] = {

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, ibm_quantum.platform contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs steps, as many at once as their weights allow, and sums them up the way pytest does."""
+"""Runs steps, two at once, and sums them up the way pytest does."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ _CLOSING = re.compile(r"^(?:=+ )?\d+ \w+.* in [\d.]+s")
 class Step:
     """One command with its log.
 
-    ``slots``: how many of the two cores it keeps busy. ``after``: names of steps to wait for; where one of them did not
-    pass, this one fails unrun. ``prepare`` runs just before and may return the command (else ``command`` is it).
+    ``after``: names of steps to wait for; where one of them did not pass, this one fails unrun. ``prepare`` runs just before and may return the command (else ``command`` is it).
     ``skip`` returns a reason not to run.
     """
 
@@ -37,7 +36,6 @@ class Step:
     prepare: Callable[[], Sequence[str]] | None = None
     skip: Callable[[], str | None] = lambda: None
     after: tuple[str, ...] = ()
-    slots: int = 1
     timeout: int = 900
     cwd: Path | None = None
     env: dict[str, str] = field(default_factory=dict)
@@ -76,7 +74,7 @@ def counts_of(text: str, passed: bool) -> dict[str, int]:
 
 
 class Runner:
-    """Runs steps within ``slots`` cores, a log file for each in ``logs``."""
+    """Runs up to ``slots`` steps at once, a log file for each in ``logs``."""
 
     def __init__(self, logs: Path, slots: int = 2, stream: bool = False) -> None:
         self.logs, self.slots, self.stream = logs, slots, stream
@@ -93,13 +91,12 @@ class Runner:
             while waiting or running:
                 for step in list(waiting):
                     after = [name for name in step.after if name in names]
-                    weight = min(step.slots, self.slots)
-                    if running + weight <= self.slots and all(name in self.results for name in after):
+                    if running < self.slots and all(name in self.results for name in after):
                         waiting.remove(step)
-                        running += weight
+                        running += 1
                         threading.Thread(target=self._thread, args=(step, after), daemon=True).start()
                 result = self._ended.get()
-                running -= min(result.step.slots, self.slots)
+                running -= 1
                 self._report(result)
         finally:
             for process in list(self._processes):

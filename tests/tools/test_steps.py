@@ -41,7 +41,7 @@ def test_order_outcomes_and_totals(tmp_path: Path, capsys: pytest.CaptureFixture
         Step("absent", ["/nowhere/at/all"]),
         python("unwanted", "raise SystemExit(1)", skip=lambda: "no such thing here"),
         python("after unwanted", "raise SystemExit(1)", after=("unwanted",)),
-        python("after nobody", "", after=("not in this group",), slots=5),
+        python("after nobody", "", after=("not in this group",)),
     ]
     results = Runner(tmp_path / "logs").run(steps)
     assert [(one.step.name, one.outcome) for one in results] == [

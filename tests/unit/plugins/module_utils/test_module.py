@@ -13,6 +13,7 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils import _modul
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError, OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._module import outcome
 from ansible_collections.ibm_quantum.platform.plugins.modules import api, iam_token, usage_info
+from ansible_collections.ibm_quantum.platform.tests.unit.invocation import SHOW_INVOCATION
 from ansible_collections.ibm_quantum.platform.tests.unit.scripted import API_KEY, CRN, IAM, TOKEN, ibm_error
 
 
@@ -46,7 +47,7 @@ def as_module(monkeypatch, capsys):
     """Runs a module as on a host: AnsibleModule reads its arguments and prints the result."""
 
     def run(module, *, check_mode=False, **options):
-        arguments = {"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check_mode}}
+        arguments = {"ANSIBLE_MODULE_ARGS": {**options, **SHOW_INVOCATION, "_ansible_check_mode": check_mode}}
         monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps(arguments).encode())
         monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)  # since ansible-core 2.19
         with pytest.raises(SystemExit) as caught:

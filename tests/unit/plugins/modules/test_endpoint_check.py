@@ -19,6 +19,7 @@ import yaml
 from ansible_collections.ibm_quantum.platform.plugins.module_utils import _endpoints, _expectations
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._probe import REMEDIES, probe
 from ansible_collections.ibm_quantum.platform.plugins.modules import endpoint_check
+from ansible_collections.ibm_quantum.platform.tests.unit.invocation import SHOW_INVOCATION
 from ansible_collections.ibm_quantum.platform.tests.unit.plugins.servers import (
     Authority,
     Server,
@@ -59,7 +60,7 @@ def check(env: dict[str, str] | None = None, **params: Any) -> Answer:
     return Answer(
         subprocess.run(
             [sys.executable, "-m", endpoint_check.__name__],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": params}),
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": {**params, **SHOW_INVOCATION}}),
             env={**kept, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **(env or {})},
             capture_output=True,
             text=True,

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.ibm_quantum.platform.plugins.modules import environment
+from ansible_collections.ibm_quantum.platform.tests.unit.invocation import SHOW_INVOCATION
 
 KEY = "the'API\"key\\of-é-44-characters"
 TOKEN: dict[str, Any] = {"name": "IQP_API_TOKEN", "value": KEY, "secret": True}
@@ -36,6 +37,7 @@ class User:
         arguments = {
             "scope": "user",
             "variables": variables,
+            **SHOW_INVOCATION,
             "_ansible_check_mode": check,
             "_ansible_diff": True,
             **params,
