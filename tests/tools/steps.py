@@ -27,8 +27,8 @@ _CLOSING = re.compile(r"^(?:=+ )?\d+ \w+.* in [\d.]+s")
 class Step:
     """One command with its log.
 
-    ``after``: names of steps to wait for; where one of them did not pass, this one fails unrun. ``prepare`` runs just before and may return the command (else ``command`` is it).
-    ``skip`` returns a reason not to run.
+    ``after``: names of steps to wait for; where one of them did not pass, this one fails unrun. ``prepare`` runs just
+    before and may return the command (else ``command`` is it). ``skip`` returns a reason not to run.
     """
 
     name: str
