@@ -78,6 +78,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--listen", type=_address, action="append", default=[], metavar="ADDR:PORT")
     parser.add_argument("--tls-listen", type=_address, action="append", default=[], metavar="ADDR:PORT")
     parser.add_argument("--ready-file", type=Path, help="JSON file to write when the emulator is ready")
+    parser.add_argument(
+        "--while-stdin", action="store_true", help="stop when standard input ends, so as not to outlive who holds it"
+    )
     parser.add_argument("--record", metavar="FILE", help="append every exchange to FILE as JSON lines, secrets reduced")
     arguments = parser.parse_args(argv)
     try:
@@ -154,8 +157,16 @@ async def _serve(emulator: Emulator, arguments: argparse.Namespace, ca_dir: Path
             server.should_exit = True
 
     loop = asyncio.get_running_loop()
+
+    def at_input() -> None:
+        if not os.read(sys.stdin.fileno(), 4096):
+            loop.remove_reader(sys.stdin.fileno())
+            stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    if arguments.while_stdin:
+        loop.add_reader(sys.stdin.fileno(), at_input)
     running = [asyncio.ensure_future(server.serve(sockets)) for server, sockets in servers]
     while not all(server.started for server, _sockets in servers) and not any(task.done() for task in running):
         await asyncio.sleep(0.01)

@@ -52,7 +52,8 @@ class EmulatorProcess:
             self._command += ["--tls-port", "0", "--ca-dir", str(ca_dir or folder / "ca")]
         if record:
             self._command += ["--record", str(record)]
-        self._command += args or []
+        # Its input is a pipe that ends with this process, however this process ends: nothing is left behind.
+        self._command += ["--while-stdin", *(args or [])]
         self._process: subprocess.Popen[bytes] | None = None
         self.ready: dict[str, Any] = {}
 
@@ -62,7 +63,7 @@ class EmulatorProcess:
         """Start it and wait until it answers. Raises :class:`EmulatorError` with its output."""
         with open(self._log_file, "wb") as log:
             self._process = subprocess.Popen(
-                self._command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                self._command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT
             )
         deadline = time.monotonic() + _START_TIMEOUT
         while not self._ready_file.exists():
@@ -83,6 +84,8 @@ class EmulatorProcess:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        if process is not None and process.stdin:
+            process.stdin.close()
         self._folder.cleanup()
 
     def __enter__(self) -> EmulatorProcess:

@@ -82,7 +82,7 @@ def test_a_command_that_takes_too_long_is_ended_with_its_children() -> None:
 # --- with three hosts
 
 
-def test_three_suites_are_up_and_whole(lab: Lab) -> None:
+def test_three_suites_are_up_and_whole(lab: Lab, fresh_hosts: list[Host]) -> None:
     assert [host.suite for host in lab.hosts] == ["bookworm", "trixie", "bullseye"]
     codenames = [host.run(". /etc/os-release; echo $VERSION_CODENAME").stdout.strip() for host in lab.hosts]
     assert codenames == ["bookworm", "trixie", "bullseye"]
@@ -99,7 +99,7 @@ def test_ssh_reaches_every_host_as_each_user_in_both_families(lab: Lab) -> None:
     assert len(set(keys)) == len(lab.hosts), "hosts share a host key"
 
 
-def test_names_lead_to_the_emulator_in_both_families_and_its_tls_is_trusted(lab: Lab) -> None:
+def test_names_lead_to_the_emulator_in_both_families_and_its_tls_is_trusted(lab: Lab, fresh_hosts: list[Host]) -> None:
     for host in lab.hosts:
         for family, place in (("-4", network.EMULATOR[1].v4), ("-6", network.EMULATOR[1].v6)):
             curl = ["curl", family, "-sS", "-m", "20", "-w", "\\n%{remote_ip} %{http_code}", VERSIONS]
@@ -111,7 +111,7 @@ def test_names_lead_to_the_emulator_in_both_families_and_its_tls_is_trusted(lab:
     assert len(lab.emulator.journal(host=RUNTIME, path="/api/v1/versions", status=200)) >= 3 * len(lab.hosts)
 
 
-def test_an_address_outside_every_allowlist_answers_too(lab: Lab) -> None:
+def test_an_address_outside_every_allowlist_answers_too(lab: Lab, fresh_hosts: list[Host]) -> None:
     for host in lab.hosts:
         for family, place in (("-4", network.OTHER.v4), ("-6", network.OTHER.v6)):
             curl = [
@@ -129,7 +129,7 @@ def test_an_address_outside_every_allowlist_answers_too(lab: Lab) -> None:
             assert host.run(curl).stdout == place
 
 
-def test_there_is_no_way_out(lab: Lab) -> None:
+def test_there_is_no_way_out(lab: Lab, fresh_hosts: list[Host]) -> None:
     for where in [host.run for host in lab.hosts] + [lab.run]:
         assert where(["ip", "route", "show", "default"]).stdout == ""
         assert where(["ip", "-6", "route", "show", "default"]).stdout == ""

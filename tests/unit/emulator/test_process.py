@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -12,7 +13,9 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Callable
 from urllib.parse import urlsplit
 
 import pytest
@@ -135,6 +138,37 @@ def test_sigterm_ends_it_with_connections_open(tmp_path: Path) -> None:
             assert emulator.log == ""
     finally:
         emulator.stop()
+
+
+def test_it_does_not_outlive_who_started_it(tmp_path: Path) -> None:
+    ready = tmp_path / "ready.json"
+    command = [sys.executable, "-m", "tests.emulator", "--port", "0", "--while-stdin", "--ready-file", str(ready)]
+    starter = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess, time; subprocess.Popen({command!r}, stdin=-1); time.sleep(60)"],
+        cwd=ROOT,
+    )
+    try:
+        assert wait_for(ready.exists)
+    finally:
+        starter.kill()
+        starter.wait(20)
+    pid = json.loads(ready.read_text())["pid"]
+    assert wait_for(lambda: not Path(f"/proc/{pid}").exists() or state_of(pid) == "Z")
+
+
+def wait_for(what: Callable[[], bool], timeout: float = 30) -> bool:
+    deadline = time.monotonic() + timeout
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return what()
+
+
+def state_of(pid: int) -> str:
+    """R, S or, of one that has ended and that nobody asked for, Z."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
