@@ -36,7 +36,8 @@ MATRIX = {
 }
 ENDS = ["2.17", "2.21"]
 #: The unit tests in which another ansible-core, or ansible-test's way of shipping modules, can make a difference.
-CORE_UNITS = [f"tests/unit/plugins/{kind}" for kind in ("action", "filter", "lookup", "modules")]
+#: ansible-test wants the slash at the end.
+CORE_UNITS = [f"tests/unit/plugins/{kind}/" for kind in ("action", "filter", "lookup", "modules")]
 
 
 def tool(name: str, *arguments: str) -> list[str]:
