@@ -31,6 +31,9 @@ MODULES = "ansible_collections.ibm_quantum.platform.plugins.modules."
 
 display = Display()
 
+# Ansible compiles a collection's code in every process anew; what all API modules share is best loaded before it forks.
+import_module(MODULES + "api")
+
 
 class WorkerModule:
     """What ``run()`` sees in the worker: see ``_module.ModuleLike``."""
