@@ -30,14 +30,24 @@ PACKAGES = (
     "cron",
     "curl",
     "dbus",
+    "dnsmasq",
+    "firewalld",
+    "ipset",
     "iproute2",
+    "iptables",
+    "libpam-systemd",
     "nftables",
     "openssh-server",
     "procps",
     "python3",
+    "squid",
     "sudo",
     "systemd-sysv",
+    "ufw",
 )
+
+#: Services that are there for who asks for them: a test enables the one that its host is to have.
+IDLE = ("dnsmasq", "firewalld", "squid")
 
 #: An image that no lab has asked for in so many days is removed when another of its suite is built.
 KEEP_DAYS = 14
@@ -65,13 +75,14 @@ for user in alice bob; do useradd --create-home --shell /bin/bash "$user"; done
 echo 'alice ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/alice
 chmod 0440 /etc/sudoers.d/alice
 for unit in {masked}; do ln -sf /dev/null "/etc/systemd/system/$unit"; done
+systemctl disable {idle}
 mkdir -p /etc/systemd/journald.conf.d
 printf '[Journal]\\nStorage=volatile\\n' >/etc/systemd/journald.conf.d/lab.conf
 rm -f /etc/ssh/ssh_host_*_key* /etc/resolv.conf /etc/hostname /var/lib/dbus/machine-id
 : >/etc/machine-id
 apt-get clean
 rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/debconf/*-old /var/log/*.log /var/log/apt /tmp/* /var/tmp/*
-""".format(masked=" ".join(MASKED))
+""".format(masked=" ".join(MASKED), idle=" ".join(IDLE))
 
 
 def cache_dir() -> Path:
