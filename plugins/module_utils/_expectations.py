@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._endpoints import endpoints
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._host_environment import host_environment
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._probe import (
     Proxy,
     environment_proxy,
@@ -67,11 +68,11 @@ def wishes(params: dict[str, Any]) -> list[Wish]:
     return found
 
 
-def proxy_for(wish: Wish, option: str | None) -> Proxy | None:
+def proxy_for(wish: Wish, option: str | None, environment: dict[str, str]) -> Proxy | None:
     """The proxy to go through. Raises :class:`OptionError`, without the URL, in which a password may be."""
     try:
         if option is None:
-            return environment_proxy(wish.host, wish.port, wish.tls)
+            return environment_proxy(wish.host, wish.port, wish.tls, environment)
         return parse_proxy(option) if option else None
     except ValueError as error:
         where = "HTTPS_PROXY or HTTP_PROXY of the environment" if option is None else "proxy"
@@ -86,10 +87,10 @@ def judged(params: dict[str, Any]) -> list[dict[str, Any]]:
     """
     if not 1 <= params["timeout"] <= 60:
         raise OptionError(f"timeout must be 1 to 60 seconds, not {params['timeout']}")
-    todo = wishes(params)
-    proxies = [proxy_for(wish, params["proxy"]) for wish in todo]
+    todo, environment = wishes(params), host_environment()
+    proxies = [proxy_for(wish, params["proxy"], environment) for wish in todo]
     try:
-        context = trust(params["ca_path"])
+        context = trust(params["ca_path"], environment)
     except OSError as error:  # also ssl.SSLError: a file without certificates
         raise OptionError(
             f"ca_path (or REQUESTS_CA_BUNDLE) must name a PEM file or a folder of CA certificates: {error.strerror}"

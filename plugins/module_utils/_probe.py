@@ -20,11 +20,15 @@ import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, NamedTuple, Sequence, TypeVar
+from typing import Any, Callable, Literal, Mapping, NamedTuple, Sequence, TypeVar, Union
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._certificate import certificate
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._host_environment import (
+    ca_bundle,
+    host_environment,
+    proxy_url,
+)
 
 #: What may be wrong, and what to do about it. ``{...}`` is filled from the row of the endpoint.
 REMEDIES: dict[str, str] = {
@@ -43,9 +47,10 @@ REMEDIES: dict[str, str] = {
     "tls_wrong_name": "the certificate is for {names}, not for {host}: another server answers, look at DNS and proxy",
     "tls_failed": "no TLS with {host} ({error}): a filter in between, or an OpenSSL that is too old",
     "proxy_unreachable": "the proxy {target} port {target_port} cannot be reached ({error}): look at its name and port",
-    "proxy_auth_required": "the proxy wants a user and a password: set proxy to http://USER:PASSWORD@HOST:PORT",
-    "proxy_refused": "the proxy does not let {host} through: allow {host}:{port} on the proxy",
-    "proxy_failed": "the proxy cannot reach {host} ({error}): look at the proxy's own network and log",
+    "proxy_auth_required": "the proxy {target} wants a user and a password: its URL has to be "
+    "http://USER:PASSWORD@HOST:PORT",
+    "proxy_refused": "the proxy {target} does not allow this name: add {host}:{port} to that proxy's allowlist",
+    "proxy_failed": "the proxy {target} cannot reach {host} ({error}): look at the proxy's own network and log",
     "not_http": "{host} port {port} answers, but not with HTTP: look at the port",
     "http_error": "{host} is there but answers {status}: try again later, and see IBM Cloud's status page",
     "edge_refused": "{host} answers with the 403 page of its edge, not of its API: IBM refuses some countries and "
@@ -79,16 +84,17 @@ T = TypeVar("T")
 
 
 class Proxy(NamedTuple):
-    """An HTTP proxy. ``authorization`` is the value of its header, or None."""
+    """An HTTP proxy. ``authorization`` is the value of its header, or None; ``tls``: it is spoken to by TLS."""
 
     host: str
     port: int
     authorization: str | None
+    tls: bool = False
 
     @property
     def shown(self) -> str:
         """The proxy as a URL without credentials."""
-        return f"http://{self.host}:{self.port}"
+        return f"http{'s' if self.tls else ''}://{_authority(self.host, self.port)}"
 
 
 class ProbeError(Exception):
@@ -100,33 +106,32 @@ class ProbeError(Exception):
 
 
 def parse_proxy(url: str) -> Proxy:
-    """A proxy from its URL, ``http://[USER:PASSWORD@]HOST[:PORT]``. ValueError, without the password, for any other."""
+    """A proxy from its URL, ``http[s]://[USER:PASSWORD@]HOST[:PORT]``. ValueError, without the password, for others."""
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port, parts = None, None, urlsplit("")
-    if parts.scheme != "http" or not host or parts.path not in ("", "/"):
-        raise ValueError("must be http://HOST:PORT or http://USER:PASSWORD@HOST:PORT")
+    tls = parts.scheme == "https"
+    if parts.scheme not in ("http", "https") or not host or parts.path not in ("", "/"):
+        raise ValueError("must be http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, or the same with https")
     authorization = None
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         authorization = "Basic " + base64.b64encode(pair.encode("utf-8")).decode("ascii")
-    return Proxy(host, port or 80, authorization)
+    return Proxy(host, port or (443 if tls else 80), authorization, tls)
 
 
-def environment_proxy(host: str, port: int, tls: bool) -> Proxy | None:
-    """The proxy that this process's environment names for a host (``HTTPS_PROXY``, ``NO_PROXY`` ...). ValueError."""
-    url = getproxies_environment().get("https" if tls else "http")
-    if not url or proxy_bypass(f"{host}:{port}") or proxy_bypass(host):
-        return None
-    return parse_proxy(url)
+def environment_proxy(host: str, port: int, tls: bool, environment: Mapping[str, str] | None = None) -> Proxy | None:
+    """The proxy that this host's environment names for a host (``HTTPS_PROXY``, ``NO_PROXY`` ...). ValueError."""
+    url = proxy_url(host_environment() if environment is None else environment, host, port, tls)
+    return parse_proxy(url) if url else None
 
 
-def trust(ca_path: str | None = None) -> ssl.SSLContext:
+def trust(ca_path: str | None = None, environment: Mapping[str, str] | None = None) -> ssl.SSLContext:
     """A context that trusts a CA file or folder; by default what ``REQUESTS_CA_BUNDLE`` names, as for IBM's own client,
     else what this host trusts. OSError where it cannot be read or has no certificates."""
-    path = ca_path or os.environ.get("REQUESTS_CA_BUNDLE") or None
+    path = ca_path or ca_bundle(host_environment() if environment is None else environment)
     if path is None:
         return ssl.create_default_context()
     if os.path.isdir(path):
@@ -183,7 +188,8 @@ class _Probe:
         self.timeout, self.context = timeout, context
         self.target, self.target_port = (proxy.host, proxy.port) if proxy else (host, port)
         self.found: list[Any] = []
-        self.sock: socket.socket | None = None
+        self.sock: _Socket | None = None
+        self.address = ("", 0)  # where it is connected to
         self.row: dict[str, Any] = {
             "host": host,
             "port": port,
@@ -201,8 +207,8 @@ class _Probe:
         """All stages that this endpoint has. Raises :class:`ProbeError` at the first that fails."""
         self._stage("dns", self._dns)
         self._stage("tcp", self._tcp)
-        if self.proxy and self.tls:
-            self._stage("proxy", lambda: self._tunnel(self._socket))
+        if self.proxy and (self.tls or self.proxy.tls):
+            self._stage("proxy", self._through_proxy)
         if self.tls:
             self._stage("tls", self._handshake)
         self._stage("http", self._http)
@@ -220,7 +226,7 @@ class _Probe:
         self.row.update(diagnosis=diagnosis, remedy=REMEDIES[diagnosis].format(**about))
 
     @property
-    def _socket(self) -> socket.socket:
+    def _socket(self) -> _Socket:
         if self.sock is None:
             raise AssertionError("the stage tcp comes first")
         return self.sock
@@ -242,41 +248,53 @@ class _Probe:
         self.found = _resolve(self.target, self.target_port, self.timeout)
 
     def _tcp(self) -> None:
-        self.sock = _connect(self.found, self.timeout, self.row["addresses"])
+        sock = _connect(self.found, self.timeout, self.row["addresses"])
+        self.sock, self.address = sock, sock.getpeername()[:2]
 
-    def _tunnel(self, sock: socket.socket) -> None:
-        """Ask the proxy for a way to the endpoint."""
+    def _through_proxy(self) -> None:
+        self.sock = self._tunnel(self._socket)
+
+    def _tunnel(self, sock: _Socket) -> _Socket:
+        """Speak TLS with the proxy, if that is its way, and ask it for a way to the endpoint, if that takes one."""
+        if self.proxy and self.proxy.tls:
+            try:
+                sock = _secured(sock, self.context, self.proxy.host)
+            except ssl.SSLError as error:
+                why = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else error.reason
+                raise ProbeError("proxy_unreachable", f"no TLS with it: {why or 'connection cut'}") from None
+        if self.tls:
+            self._connect_through(sock)
+        return sock
+
+    def _connect_through(self, sock: _Socket) -> None:
         authority = _authority(self.host, self.port)
         request = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}", *self._authorization()]
-        status, _headers = _answer(sock, request, self.timeout)
-        if status == 407:
-            raise ProbeError("proxy_auth_required", "the proxy answers 407")
-        if status >= 500:
-            raise ProbeError("proxy_failed", f"the proxy answers {status}")
+        status, headers = _answer(sock, request, self.timeout)
         if status >= 300:
-            raise ProbeError("proxy_refused", f"the proxy answers {status}")
+            _refused_by_proxy(status, headers)
 
     def _handshake(self) -> None:
-        address = self._socket.getpeername()
         try:
-            secured = self.context.wrap_socket(self._socket, server_hostname=self.host)
+            secured = _secured(self._socket, self.context, self.host)
         except ssl.SSLCertVerificationError as error:
-            self.row["tls"] = self._peer(address)
+            self.row["tls"] = self._peer()
             raise ProbeError(_VERIFY.get(error.verify_code, "tls_intercepted"), error.verify_message) from None
         self.sock = secured
         self.row["tls"] = {**certificate(secured.getpeercert(True) or b""), "version": secured.version()}
 
-    def _peer(self, address: Any) -> dict[str, Any] | None:
+    def _peer(self) -> dict[str, Any] | None:
         """Whose certificate did not hold: a second handshake, which accepts any. Nothing is sent after it."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         try:
-            with socket.create_connection(address[:2], self.timeout) as plain:
-                if self.proxy:
-                    self._tunnel(plain)
-                with context.wrap_socket(plain, server_hostname=self.host) as secured:
-                    return {**certificate(secured.getpeercert(True) or b""), "version": secured.version()}
+            sock: _Socket = socket.create_connection(self.address, self.timeout)
+            try:
+                sock = self._tunnel(sock) if self.proxy else sock
+                sock = secured = _secured(sock, context, self.host)
+                return {**certificate(secured.getpeercert(True) or b""), "version": secured.version()}
+            finally:
+                sock.close()
         except (OSError, ProbeError):
             return None
 
@@ -288,8 +306,8 @@ class _Probe:
         request += [*(self._authorization() if plain_proxy else []), "Connection: close"]
         status, headers = _answer(self._socket, request, self.timeout)
         self.row["status"] = status
-        if plain_proxy and status in (403, 407):
-            raise ProbeError("proxy_refused" if status == 403 else "proxy_auth_required", f"the proxy answers {status}")
+        if plain_proxy and (status in (403, 407) or (status >= 500 and "x-squid-error" in headers)):
+            _refused_by_proxy(status, headers)
         if status >= 500:
             raise ProbeError("http_error", f"HTTP {status}")
         if status == 403 and "html" in headers.get("content-type", ""):
@@ -298,6 +316,69 @@ class _Probe:
     def _authorization(self) -> list[str]:
         proxy = self.proxy
         return [f"Proxy-Authorization: {proxy.authorization}"] if proxy and proxy.authorization else []
+
+
+class _Layered:
+    """TLS inside of the TLS that a proxy is spoken to by, for which Python has no socket. What of one is used here."""
+
+    def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, host: str) -> None:
+        self._outer, self._read, self._written = outer, ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._read, self._written, server_hostname=host)
+        self._pass(self._tls.do_handshake)
+
+    def settimeout(self, seconds: float) -> None:
+        self._outer.settimeout(seconds)
+
+    def close(self) -> None:
+        self._outer.close()
+
+    def getpeercert(self, binary_form: Literal[True]) -> bytes | None:
+        return self._tls.getpeercert(binary_form)
+
+    def version(self) -> str | None:
+        return self._tls.version()
+
+    def sendall(self, data: bytes) -> None:
+        self._pass(lambda: self._tls.write(data))
+
+    def recv(self, size: int) -> bytes:
+        return self._pass(lambda: self._tls.read(size))
+
+    def _pass(self, work: Callable[[], T]) -> T:
+        """Do something with the inner TLS, and carry to and fro what it needs for that."""
+        while True:
+            try:
+                result = work()
+            except ssl.SSLWantReadError:
+                self._outer.sendall(self._written.read())
+                piece = self._outer.recv(16384)
+                if piece:
+                    self._read.write(piece)
+                else:
+                    self._read.write_eof()
+                continue
+            self._outer.sendall(self._written.read())
+            return result
+
+
+_Secured = Union[ssl.SSLSocket, _Layered]
+_Socket = Union[socket.socket, _Secured]
+
+
+def _secured(sock: _Socket, context: ssl.SSLContext, host: str) -> _Secured:
+    """A connection with TLS on top. Raises OSError."""
+    if isinstance(sock, ssl.SSLSocket):
+        return _Layered(sock, context, host)
+    if isinstance(sock, _Layered):
+        raise AssertionError("there is one proxy at most")
+    return context.wrap_socket(sock, server_hostname=host)
+
+
+def _refused_by_proxy(status: int, headers: dict[str, str]) -> None:
+    """Raise what a proxy means by a status; squid says more in a header."""
+    word = {407: "proxy_auth_required"}.get(status, "proxy_failed" if status >= 500 else "proxy_refused")
+    more = headers.get("x-squid-error", "").partition(" ")[0]
+    raise ProbeError(word, f"the proxy answers {status}" + (f", {more}" if more else ""))
 
 
 def _translated(error: OSError) -> ProbeError:
@@ -391,7 +472,7 @@ def _authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _answer(sock: socket.socket, request: list[str], timeout: float) -> tuple[int, dict[str, str]]:
+def _answer(sock: _Socket, request: list[str], timeout: float) -> tuple[int, dict[str, str]]:
     """Send a request and read the head of the answer: its status and headers (names in lower case)."""
     deadline = time.monotonic() + timeout
     sock.settimeout(timeout)

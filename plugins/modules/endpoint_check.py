@@ -66,15 +66,17 @@ options:
     default: reachable
   proxy:
     description:
-      - The HTTP proxy to go through, as V(http://HOST:PORT) or V(http://USER:PASSWORD@HOST:PORT).
-      - If not set, E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY) of the module's environment count.
+      - The HTTP proxy to go through, as V(http://HOST:PORT) or V(http://USER:PASSWORD@HOST:PORT), or the same with
+        V(https) for one that is spoken to by TLS.
+      - If not set, E(HTTPS_PROXY), E(HTTP_PROXY), E(ALL_PROXY) and E(NO_PROXY) count, as
+        M(ibm_quantum.platform.environment) wrote them on the host, else those of the module's environment.
         An empty string means no proxy.
       - The password appears in no output.
     type: str
   ca_path:
     description:
       - A file or folder of CA certificates on the host to trust in place of the host's own.
-      - If not set, E(REQUESTS_CA_BUNDLE) of the module's environment counts, as it does for IBM's client.
+      - If not set, E(REQUESTS_CA_BUNDLE) counts, as it does for IBM's client, from the same places as for O(proxy).
     type: path
   timeout:
     description:
@@ -207,6 +209,12 @@ endpoints:
       description: The HTTP status, or null.
       type: int
       sample: 200
+proxies:
+  description: The proxies that were gone through, without their credentials; empty if none.
+  returned: when the options are valid
+  type: list
+  elements: str
+  sample: [http://proxy.example.com:3128]
 reachable:
   description: How many endpoints are reachable.
   returned: when the options are valid
@@ -257,6 +265,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     result = {
         "changed": False,
         "endpoints": rows,
+        "proxies": sorted({row["proxy"] for row in rows if row["proxy"]}),
         "reachable": sum(row["reachable"] for row in rows),
         "failed_endpoints": [f"{row['host']}:{row['port']}" for row in bad],
     }

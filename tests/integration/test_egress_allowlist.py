@@ -234,7 +234,7 @@ class Host:
         return self.run("sh", "-c", "cat /run/played/log 2>/dev/null; rm -f /run/played/log").stdout
 
 
-def wait_until(condition: Any, seconds: float = 30) -> None:
+def wait_until(condition: Any, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "did not come about"
@@ -336,8 +336,8 @@ def test_refresh_puts_flushed_rules_back(host: Host) -> None:
         "nft flush ruleset",
         "nft flush chain inet ibm_quantum output",
         "nft insert rule inet ibm_quantum output accept",
-        "nft flush set inet ibm_quantum tcp4",
-        "nft add element inet ibm_quantum tcp4 '{ 10.99.66.6 . 443 }'",
+        "nft flush set inet ibm_quantum tcp443_v4_0",
+        "nft add element inet ibm_quantum tcp443_v4_0 '{ 10.99.66.6 }'",
         "rm /etc/systemd/system/timers.target.wants/ibm-quantum-egress-refresh.timer",
         "echo x >>/etc/systemd/system/ibm-quantum-egress.service",
         "echo x >>/usr/local/lib/ibm_quantum/egress.pyz",
@@ -393,7 +393,7 @@ def test_extra_endpoints(host: Host) -> None:
 def test_a_change_that_nobody_confirms_is_rolled_back(host: Host) -> None:
     host.module(mode="audit")
     before, files = host.ruleset(), host.files()
-    assert host.module(confirm=False, confirm_timeout=5)["pending_confirmation"]["seconds"] == 5
+    assert host.module(confirm=False, confirm_timeout=15)["pending_confirmation"]["seconds"] == 15
     assert host.connect("10.99.1.9") == "blocked"
     assert "change is under way" in host.refresh()
     wait_until(lambda: "rolled back" in host.run("cat", "/run/played/rollback").stdout)
@@ -458,12 +458,12 @@ def test_hosts_that_cannot_have_it(host: Host) -> None:
     host.names({"iam.cloud.ibm.com": ["10.99.1.1"]})
     host.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
     assert host.module()["reason"] == "dns_servers_unknown"
-    host.run("rmdir", "/run/systemd/system")
+    host.run("sh", "-c", "rmdir /run/systemd/system; mkdir -p /etc/cron.d; mv /etc/cron.d /run/played/")
     assert host.module()["reason"] == "no_systemd"
-    host.run("mkdir", "/run/systemd/system")
+    host.run("sh", "-c", "mkdir /run/systemd/system; mv /run/played/cron.d /etc/")
     host.run("mount", "--bind", "/dev/null", shutil.which("nft") or "")
-    assert host.module()["reason"] == "provider_missing"
-    predicted = host.module(check=True, dns_servers=["10.99.0.53"])
+    assert host.module(provider="nftables")["reason"] == "provider_missing"
+    predicted = host.module(check=True, provider="nftables", dns_servers=["10.99.0.53"])
     assert predicted["changed"] and predicted["reason"] == "provider_missing"
     host.run("umount", shutil.which("nft") or "")
     host.write("/etc/resolv.conf", "nameserver 10.99.0.53\n")

@@ -35,6 +35,9 @@ PLAIN_ENV = {
     "LANG": "C.UTF-8",
 }
 
+#: What a host without systemd starts; process 1 is a stub of systemd-nspawn's.
+WITHOUT_SYSTEMD = "mkdir -p /run/sshd && cron && exec /usr/sbin/sshd -D"
+
 #: $1 options of the mount, $2 where; the mount is in a namespace of its own and ends with the host.
 LAUNCH = 'mount -t overlay overlay -o "$1" "$2" && shift 2 && exec "$@"'
 
@@ -51,6 +54,7 @@ class Host:
         self.dir = lab.dir / "hosts" / self.name
         self.group = Group(f"{lab.group.name}/{self.name}")
         self.namespace = network.Namespace(f"{lab.namespace.name}-{self.name}")
+        self.systemd = True
 
     def __repr__(self) -> str:
         return f"<Host {self.name} {self.suite} {self.address}>"
@@ -65,20 +69,24 @@ class Host:
         layers = [*reversed(self.snapshots()), self.dir / "seed", images.image(self.suite)]
         options = f"lowerdir={':'.join(map(str, layers))},upperdir={self.dir / 'upper'},workdir={self.dir / 'work'}"
         root = str(self.dir / "root")
-        nspawn = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", f"--directory={root}"]
+        nspawn = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", f"--directory={root}"]
+        nspawn += ["--boot"] if self.systemd else ["--as-pid2"]
         nspawn += [f"--machine={self.namespace.name}", f"--hostname={self.name}", "--console=pipe"]
         nspawn += [f"--network-namespace-path={self.namespace.path}", "--capability=CAP_NET_ADMIN"]
         nspawn += ["--resolv-conf=off", "--timezone=off", "--link-journal=no"]
         launch = ["unshare", "--mount", "--propagation=private", "--", "sh", "-c", LAUNCH, "sh", options, root]
+        init = [] if self.systemd else ["sh", "-c", WITHOUT_SYSTEMD]
         env = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
-        spawn([*launch, *nspawn], self.group, self.dir / "console.log", env=env)
+        spawn([*launch, *nspawn, *init], self.group, self.dir / "console.log", env=env)
 
     def wait(self) -> None:
-        """Return when sshd greets and systemd has started all; LabError with the reason when it does not."""
+        """Return when sshd greets and systemd, if any, has started all; LabError with the reason when it does not."""
         try:
             wait_for(f"sshd of {self.name}", self._greets, BOOT_TIMEOUT)
         except LabError as exc:
             raise LabError(f"{exc}\n{self.console()[-2000:]}") from None
+        if not self.systemd:
+            return
         state = self.run(["systemctl", "is-system-running", "--wait"], timeout=BOOT_TIMEOUT, check=False).stdout.strip()
         if state != "running":
             failed = self.run("systemctl --no-legend --plain --failed", check=False).stdout
@@ -110,9 +118,13 @@ class Host:
         self.group.kill()
         network.delete_host(self.lab.namespace, self.namespace, self.number)
 
-    def reboot(self, orderly: bool = True) -> None:
-        """Shut down and boot again. Only files survive: the kernel's network state is made anew."""
+    def reboot(self, orderly: bool = True, systemd: bool | None = None) -> None:
+        """Shut down and boot again, with or without ``systemd`` (None: as before; a reset brings it back).
+
+        Only files survive: the kernel's network state is made anew.
+        """
         self.stop(orderly)
+        self.systemd = self.systemd if systemd is None else systemd
         self.boot()
         self.wait()
 
@@ -126,6 +138,7 @@ class Host:
         self.stop(orderly=False)
         for path in [self.dir / "upper", self.dir / "work", *(self.snapshots() if pristine else ())]:
             shutil.rmtree(path, ignore_errors=True)
+        self.systemd = True
         self.boot()
 
     def snapshot(self) -> None:

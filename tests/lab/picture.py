@@ -19,6 +19,7 @@ _SCRIPT = f"""
 find {FOLDERS} \\( -type f -o -type l -o -type d \\) -printf '%p %y %m %u:%g %l\\n' | grep -vE '{_NOT}' | LC_ALL=C sort
 find {FOLDERS} -type f | grep -vE '{_NOT}' | LC_ALL=C sort | xargs -d '\\n' sha256sum
 echo RULES; nft list ruleset
+test -d /run/systemd/system || exit 0
 echo UNITS; systemctl list-unit-files --no-legend --no-pager | grep -v transient | LC_ALL=C sort
 echo TIMERS; systemctl list-units --all --type=timer,service --plain --no-legend --no-pager 'ibm-quantum*'
 """

@@ -27,6 +27,8 @@ PACKAGES = {
     "debootstrap": "debootstrap",
     "dnsmasq-base": "dnsmasq",
     "iproute2": "ip",
+    "ipset": "ipset",
+    "iptables": "iptables",
     "openssh-client": "ssh",
     "openssl": "openssl",
     "systemd-container": "systemd-nspawn",

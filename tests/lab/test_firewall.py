@@ -8,19 +8,16 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
 from tests.lab import network
+from tests.lab.firewalls import IAM, NEW_UNTRACKED, RUNTIME, refresh, wait_until
 from tests.lab.host import Host
 from tests.lab.lab import Lab, Play
-from tests.lab.system import wait_for
 
-IAM = "iam.cloud.ibm.com"
-RUNTIME = "quantum.cloud.ibm.com"
 BOOT = "ibm-quantum-egress.service"
-REFRESH = "ibm-quantum-egress-refresh.service"
 TIMER = "ibm-quantum-egress-refresh.timer"
 #: Seconds; long enough for a confirmation on a busy machine, short enough to wait for a rollback.
 CONFIRM = 30
@@ -38,18 +35,6 @@ UNTRACKED = """table inet untracked {
     chain after {
         type filter hook output priority raw; policy accept;
         tcp sport 22 notrack
-    }
-}
-"""
-NEW_UNTRACKED = """table inet untracked {
-    chain before {
-        type filter hook prerouting priority raw; policy accept;
-        tcp dport 22 tcp flags & (syn | ack) == syn notrack
-    }
-
-    chain after {
-        type filter hook output priority filter; policy accept;
-        ct state established accept
     }
 }
 """
@@ -101,11 +86,6 @@ def changed(play: Play) -> set[str]:
     return {name for name, counts in ok(play).recap.items() if counts["changed"]}
 
 
-def wait_until(what: str, want: str, look: Callable[..., str], *args: Any, timeout: float) -> None:
-    """Wait until ``look(*args)`` gives what is wanted."""
-    wait_for(what, lambda: look(*args) == want, timeout=timeout)
-
-
 def connect(host: Host, where: str, port: int = 443) -> str:
     """What a program on the host sees."""
     code = f"""
@@ -128,16 +108,9 @@ def footprint(host: Host) -> str:
         " | grep -v -e /var/lib/systemd -e /var/lib/private | sort;"
         "find /etc /usr/local -type f -exec sha256sum {} + | sort;"
         "nft list ruleset; systemctl list-units --all --no-legend --plain --full '*ibm-quantum*';"
-        "systemctl list-unit-files --no-legend | sort; systemctl is-system-running"
+        "systemctl list-unit-files --no-legend | grep -v transient | sort; systemctl is-system-running"
     )
     return host.run(script).stdout
-
-
-def refresh(host: Host) -> str:
-    """What the timer does, at once; what it said."""
-    mark = host.run("date '+%Y-%m-%d %H:%M:%S.%N'").stdout.strip()
-    host.run(f"systemctl start {REFRESH}", timeout=120)
-    return host.run(f"journalctl --sync; journalctl -u {REFRESH} -o cat --since '{mark[:-6]}'").stdout
 
 
 def table(host: Host) -> str:
@@ -329,8 +302,8 @@ PACKAGES = """#!/usr/bin/python
 import os
 from ansible.module_utils.basic import AnsibleModule
 
-module = AnsibleModule({"name": {"type": "str"}, "state": {"type": "str"}})
-assert module.params == {"name": "nftables", "state": "present"}
+module = AnsibleModule({"name": {"type": "list"}, "state": {"type": "str"}})
+assert module.params == {"name": ["nftables"], "state": "present"}
 os.rename("/usr/sbin/nft.away", "/usr/sbin/nft")
 module.exit_json(changed=True)
 """

@@ -27,6 +27,7 @@ VENVS = {
     "run": RUN,
     "test": [*TEST, "tests/requirements-lint.txt"],
     "clients": [*TEST, "tests/clients/requirements.txt"],
+    "bench": [*TEST, "tests/benchmark/requirements.txt"],
 }
 
 

@@ -16,18 +16,31 @@ from typing import Any
 
 _PACKAGE = "ansible_collections.ibm_quantum.platform.plugins.module_utils"
 _MODULES = {
-    _PACKAGE: ("_endpoints", "_resolve"),
+    _PACKAGE: ("_dns", "_endpoints", "_resolve"),
     _PACKAGE + "._firewall": (
         "__init__",
         "allowlist",
         "archive",
+        "choose",
+        "cron",
+        "dnsmasq",
+        "firewalld",
+        "firewalld_files",
         "guard",
         "host",
+        "iptables",
+        "iptables_script",
+        "nft",
+        "nft_chains",
+        "nft_table",
         "nftables",
+        "nftables_inside",
         "policy",
         "provider",
+        "scheduler",
         "store",
         "systemd",
+        "ufw",
     ),
 }
 

@@ -14,11 +14,16 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from typing import NamedTuple
+from typing import Callable, NamedTuple, Sequence
 
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall import systemd
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.choose import scheduler
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.policy import Policy
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import FirewallError, Provider
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import (
+    FirewallError,
+    Place,
+    Provider,
+)
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.scheduler import ROLLBACK, python
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.store import (
     Layout,
     State,
@@ -41,37 +46,38 @@ class Change(NamedTuple):
 
 
 class Guard:
-    """The caller holds the lock in every method."""
+    """The caller holds the lock in every method. ``make`` gives the provider of a place."""
 
-    def __init__(self, layout: Layout, provider: Provider) -> None:
-        self._provider = provider
+    def __init__(self, layout: Layout, make: Callable[[Place], Provider]) -> None:
+        self._layout = layout
+        self._make = make
         self._pending = os.path.join(layout.runtime, "egress-pending.json")
-        self._before = os.path.join(layout.runtime, "egress-before.ruleset")
         self._code = os.path.join(layout.runtime, "egress.pyz")
         self._note = os.path.join(layout.runtime, "egress-rolled-back")
 
     @property
     def paths(self) -> tuple[str, ...]:
-        return self._pending, self._before, self._code, self._note
+        return self._pending, self._code, self._note
 
-    def arm(self, policy: Policy, state: State, seconds: int, code: bytes) -> str:
+    def arm(self, policy: Policy, state: State, places: Sequence[Place], seconds: int, code: bytes) -> str:
         """To be called before the rules are loaded: from here on the host returns to what it has now by itself.
 
-        Returns the token that :meth:`confirm` wants within ``seconds``.
+        ``places``: all that are about to change. Returns the token that :meth:`confirm` wants within ``seconds``.
         """
         token = secrets.token_hex(8)
-        write(self._before, self._provider.save().encode())
+        before = [[*place, self._make(place).save()] for place in places]
         write(self._code, code)
         change = {
             "token": token,
             "overdue": _uptime() + seconds + _GRACE,
+            "before": before,
             "policy": policy.as_dict(),
             "state": vars(state),
         }
         write(self._pending, to_json(change))
-        command = [systemd.python(), "-I", self._code, "rollback", token]
+        command = [python(), "-I", self._code, "rollback", token]
         try:
-            systemd.run_later(seconds, systemd.ROLLBACK.format(token), command)
+            scheduler(self._layout).run_later(seconds, ROLLBACK.format(token), command)
         except FirewallError:
             self._clear()
             raise
@@ -102,23 +108,24 @@ class Guard:
     def drop(self, token: str) -> None:
         """End the wait, whatever becomes of the change."""
         self._clear()
-        systemd.cancel(systemd.ROLLBACK.format(token))
+        scheduler(self._layout).cancel(ROLLBACK.format(token))
 
     def roll_back(self, token: str | None = None) -> bool:
         """Undo the change that waits (only the one of this token, if given). Returns whether there was one."""
-        pending = self.pending()
-        if pending is None or token not in (None, pending):
+        data = read_json(self._pending)
+        if data is None or token not in (None, data.get("token")):
             return False
-        before = read(self._before)
-        try:
-            self._provider.load(before.decode() if isinstance(before, bytes) else self._provider.nothing)
-        except FirewallError:
-            # Better open than shut: what cannot be restored must not keep its owner out.
-            self._provider.load(self._provider.nothing)
+        for name, chains, before in data.get("before", ()):
+            provider = self._make(Place(name, tuple(chains)))
+            try:
+                provider.load(before)
+            except FirewallError:
+                # Better open than shut: what cannot be restored must not keep its owner out.
+                provider.load(provider.nothing)
         self._clear()
         write(self._note, b"an egress allowlist was not confirmed in time and was rolled back by the host\n")
         if token is None:  # else this is what the timer started
-            systemd.cancel(systemd.ROLLBACK.format(pending))
+            scheduler(self._layout).cancel(ROLLBACK.format(data.get("token")))
         return True
 
     def note(self, keep: bool) -> str | None:
@@ -132,7 +139,7 @@ class Guard:
 
     def _clear(self) -> None:
         # The pending file first: without it the timer's rollback does nothing.
-        for path in (self._pending, self._before, self._code):
+        for path in (self._pending, self._code):
             remove(path)
 
 

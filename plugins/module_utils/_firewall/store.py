@@ -15,8 +15,8 @@ import os
 import time
 from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Union
 
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.policy import Policy
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import FirewallError
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.policy import Destination, Policy
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import FirewallError, Place
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._resolve import Answer
 
 
@@ -34,9 +34,14 @@ class Layout:
         #: This code, for the timer.
         self.code = os.path.join(root, "usr/local/lib/ibm_quantum/egress.pyz")
         self.units = os.path.join(root, "etc/systemd/system")
+        self.cron = os.path.join(root, "etc/cron.d")
         #: Gone after a reboot: the lock, and a change that waits for its confirmation.
         self.runtime = os.path.join(root, "run/ibm_quantum")
         self.lock = os.path.join(self.runtime, "egress.lock")
+
+    def path(self, absolute: str) -> str:
+        """An absolute path, below the root."""
+        return os.path.join(self.root, absolute.lstrip("/"))
 
     @property
     def own_directories(self) -> tuple[str, ...]:
@@ -128,6 +133,8 @@ class State:
     ``rules``: a digest of what the rules in force were made from; ``fingerprint``: what the provider then saw.
     ``refreshed``: when the addresses were last looked at.
     ``activated``: whether the run that wrote the files came to its end.
+    ``places``: every place that may hold something of ours; the last is the one that is in use.
+    ``swept``: when a generation of what dnsmasq fills was last emptied; ``generation``: the one that is next.
     """
 
     def __init__(self, data: Mapping[str, Any] | None = None) -> None:
@@ -138,6 +145,9 @@ class State:
         self.fingerprint: str | None = data.get("fingerprint")
         self.refreshed: float = data.get("refreshed", 0.0)
         self.activated: bool = data.get("activated", False)
+        self.places = [Place(name, tuple(chains)) for name, chains in data.get("places", ())]
+        self.swept: float = data.get("swept", 0.0)
+        self.generation: int = data.get("generation", 0)
 
     @classmethod
     def load(cls, layout: Layout) -> State:
@@ -156,11 +166,18 @@ class State:
         for name, answer in answers.items():
             known = self.addresses.setdefault(name, {})
             if answer.addresses:
-                kept = {a: seen for a, seen in known.items() if now - seen < lifetime}
+                # Clients may use what they were told for as long as its TTL says.
+                keep = max(lifetime, answer.ttl or 0.0)
+                kept = {a: seen for a, seen in known.items() if now - seen < keep}
                 self.addresses[name] = {**kept, **dict.fromkeys(answer.addresses, now)}
 
-    def forget_all_but(self, names: Iterable[str]) -> None:
-        self.addresses = {name: self.addresses.get(name, {}) for name in names}
+    def see(self, policy: Policy, learnt: Iterable[Destination], now: float) -> None:
+        """What dnsmasq has in the sets now, to be loaded again after a reboot."""
+        for service in policy.services:
+            self.addresses[str(service)] = {d.host: now for d in learnt if d.service == service}
+
+    def forget_all_but(self, keys: Iterable[str]) -> None:
+        self.addresses = {key: known for key, known in self.addresses.items() if key in set(keys)}
 
 
 @contextlib.contextmanager

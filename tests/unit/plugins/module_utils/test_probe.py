@@ -405,6 +405,65 @@ def test_plain_http_through_a_proxy(status: int, word: str, serve: Callable[...,
     assert b"Proxy-Authorization: Basic eA==\r\n" in middle.requests[0]
 
 
+def test_squid_says_more(serve: Callable[..., Server]) -> None:
+    answer = b"HTTP/1.1 503 Service Unavailable\r\nX-Squid-Error: ERR_DNS_FAIL 0\r\n\r\n"
+    for tls in (True, False):
+        row = probe("x.example", tls=tls, proxy=Proxy(LOCAL, serve(speak_http(answer)).port, None))
+        assert diagnosis(row) == "proxy_failed" and "the proxy answers 503, err_dns_fail" in row["remedy"]
+
+
+def test_a_refusal_names_proxy_and_endpoint(serve: Callable[..., Server]) -> None:
+    row = probe("x.example", proxy=Proxy(LOCAL, serve(proxy_server(b"403 Forbidden")).port, None))
+    assert row["remedy"].startswith(f"the proxy {LOCAL} does not allow this name: add x.example:443 to")
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_a_proxy_that_is_spoken_to_by_tls(tls: bool, authority: Authority, serve: Callable[..., Server]) -> None:
+    service = serve(speak_http(http_answer(200)), authority.server_context("only.the-proxy.example"))
+    talk = proxy_server(b"200 OK", service.port) if tls else speak_http(http_answer(200))
+    middle = serve(talk, authority.server_context("localhost"))
+    proxy = parse_proxy(f"https://user:secret@localhost:{middle.port}")
+    row = probe("only.the-proxy.example", 443, tls, proxy=proxy, context=trust(str(authority.path)))
+    assert (
+        diagnosis(row) == "ok" and row["proxy"] == f"https://localhost:{middle.port}" and row["stages"]["proxy"]["ok"]
+    )
+    assert b"Proxy-Authorization: Basic " in middle.requests[0]
+    if tls:
+        assert row["tls"]["names"][0] == "only.the-proxy.example" and row["tls"]["version"].startswith("TLSv1.")
+        assert service.requests[0].startswith(b"GET / HTTP/1.1\r\nHost: only.the-proxy.example\r\n")
+
+
+def test_intercepted_behind_a_proxy_with_tls(
+    authority: Authority, stranger: Authority, serve: Callable[..., Server]
+) -> None:
+    service = serve(speak_http(http_answer(200)), stranger.server_context("x.example"))
+    context = authority.server_context("localhost")
+    row = probe(
+        "x.example",
+        proxy=Proxy("localhost", serve(proxy_server(b"200 OK", service.port), context).port, None, True),
+        context=trust(str(authority.path)),
+    )
+    assert diagnosis(row) == "tls_intercepted" and "Snooping Appliance" in row["remedy"]
+
+
+def test_cut_off_within_the_tls_of_a_proxy(authority: Authority, serve: Callable[..., Server]) -> None:
+    middle = serve(
+        proxy_server(b"200 OK", serve(speak_http(b"", first=True)).port), authority.server_context("localhost")
+    )
+    row = probe("x.example", proxy=Proxy("localhost", middle.port, None, True), context=trust(str(authority.path)))
+    assert diagnosis(row) == "reset"
+
+
+def test_no_tls_with_the_proxy(authority: Authority, stranger: Authority, serve: Callable[..., Server]) -> None:
+    servers = [
+        (serve(proxy_server(b"200 OK"), stranger.server_context("localhost")), "certificate"),
+        (serve(speak_http(http_answer(400), first=True)), "no TLS with it: "),
+    ]
+    for server, words in servers:
+        row = probe("x.example", proxy=Proxy("localhost", server.port, None, True), context=trust(str(authority.path)))
+        assert diagnosis(row) == "proxy_unreachable" and words in row["remedy"] and not kept_out(row)
+
+
 def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     row = probe("x.example", proxy=Proxy(LOCAL, closed_port(), None))
     assert diagnosis(row) == "proxy_unreachable" and "Connection refused" in row["remedy"] and not kept_out(row)
@@ -425,6 +484,8 @@ def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http://u:w@[::1]:8080", Proxy("::1", 8080, "Basic dTp3")),
         ("u:w@p.example:1", Proxy("p.example", 1, "Basic dTp3")),
         ("http://u@p.example:1", Proxy("p.example", 1, "Basic dTo=")),
+        ("https://p.example", Proxy("p.example", 443, None, True)),
+        ("https://u:w@p.example:3129", Proxy("p.example", 3129, "Basic dTp3", True)),
     ],
 )
 def test_parse_proxy(url: str, proxy: Proxy) -> None:
@@ -432,7 +493,7 @@ def test_parse_proxy(url: str, proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["https://u:hidden@p:1", "socks5://u:hidden@p", "http://", "http://u:hidden@p:x", "http://[::1"]
+    "url", ["ftp://u:hidden@p:1", "socks5://u:hidden@p", "http://", "http://u:hidden@p:x", "http://[::1"]
 )
 def test_a_bad_proxy_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ValueError, match="must be http://HOST:PORT") as caught:

@@ -126,6 +126,7 @@ def test_a_proxy_without_a_password_is_shown(serve: Callable[..., Server]) -> No
     url = f"http://{LOCAL}:{serve(speak_http(http_answer(200))).port}"
     result = check(endpoints=[plain(80)], proxy=url).result
     assert result["endpoints"][0]["proxy"] == result["invocation"]["module_args"]["proxy"] == url
+    assert result["proxies"] == [url]
 
 
 def test_the_proxy_of_the_environment(serve: Callable[..., Server]) -> None:
@@ -137,6 +138,18 @@ def test_the_proxy_of_the_environment(serve: Callable[..., Server]) -> None:
     for env, params in (({"http_proxy": url, "no_proxy": "localhost"}, {}), ({"http_proxy": url}, {"proxy": ""})):
         row = check(env, endpoints=rows, **params).result["endpoints"][0]
         assert (row["status"], row["proxy"]) == (204, None)
+
+
+def test_the_proxy_that_the_role_environment_wrote(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """It counts from the next login on, so before what this process has from the last one."""
+    old, new = (serve(speak_http(http_answer(200))) for _number in range(2))
+    file = tmp_path / "ibm_quantum/environment"
+    file.parent.mkdir()
+    file.write_text(f'http_proxy="http://user:p%40ssw0rd@{LOCAL}:{new.port}"\n')
+    env = {"XDG_CONFIG_HOME": str(tmp_path), "HTTP_PROXY": f"http://{LOCAL}:{old.port}"}
+    answer = check(env, endpoints=[{**plain(80), "host": "x.example"}])
+    assert answer.result["proxies"] == [f"http://{LOCAL}:{new.port}"] and "p%40ssw0rd" not in answer.output
+    assert new.connections == 1 and old.connections == 0
 
 
 def test_the_ca_of_the_environment(authority: Authority, serve: Callable[..., Server]) -> None:
@@ -168,7 +181,7 @@ def test_the_ca_of_the_environment(authority: Authority, serve: Callable[..., Se
         ({"regions": ["mars"]}, "value of regions must be one or more of"),
         ({"endpoints": [plain(1)], "timeout": 0}, "timeout must be 1 to 60 seconds, not 0"),
         ({"endpoints": [plain(1)], "timeout": 61}, "timeout must be 1 to 60 seconds, not 61"),
-        ({"endpoints": [plain(1)], "proxy": "https://u:hidden@p"}, "proxy must be http://HOST:PORT"),
+        ({"endpoints": [plain(1)], "proxy": "ftp://u:hidden@p"}, "proxy must be http://HOST:PORT"),
         ({"endpoints": [plain(1)], "proxy": "u:hidden@p:x"}, "proxy must be http://HOST:PORT"),
         ({"endpoints": [plain(1)], "ca_path": "/nonexistent.pem"}, "ca_path (or REQUESTS_CA_BUNDLE) must name a PEM"),
     ],
