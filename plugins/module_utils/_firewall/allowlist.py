@@ -21,6 +21,7 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall imp
     nftables_inside,
 )
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.choose import PROVIDERS
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.footprint import Footprint, differing
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.guard import Guard
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.policy import Policy, Rules, rules
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import (
@@ -36,12 +37,11 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.sto
     State,
     locked,
     prune,
-    read,
     read_policy,
     remove,
-    to_json,
     write,
 )
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.words import describe, moves
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._resolve import Answer, nameservers, resolve
 
 #: Seconds to wait for another run; longer than any run without DNS takes.
@@ -85,6 +85,7 @@ class Allowlist:
         self._make = make
         self._guard = Guard(self._layout, make)
         self._dnsmasq = dnsmasq.Dnsmasq(self._layout)
+        self._footprint = Footprint(self._layout, make, self._dnsmasq)
         self._ask = ask
         self._servers = servers
         self._clock = clock
@@ -116,9 +117,9 @@ class Allowlist:
             reload = not self._in_force(state, live, basis)
             move = live is not None and not reload and not _same_addresses(live, wanted)
             files = self._files(policy, provider, wanted)
-            differing = self._differing(files)
+            altered = differing(files)
             idle = not state.activated or self._timer_stands_still(policy, state) or self._bypassed(policy, files)
-            changed = bool(reload or move or differing or idle or former)
+            changed = bool(reload or move or altered or idle or former)
             if reload and live:
                 wanted = self._caught_up(policy, state, live)
             first = self._first(wanted)
@@ -131,10 +132,7 @@ class Allowlist:
                 before=before,
                 after=self._text(policy, state, provider),
                 warnings=warnings + ([str(lacking)] if lacking else []),
-                endpoints=[
-                    {**d._asdict(), "addresses": sorted(state.addresses.get(d.host, [] if d.is_name else [d.host]))}
-                    for d in policy.destinations
-                ],
+                endpoints=_endpoints(policy, state),
                 dns_servers=list(state.dns_servers),
                 counters=live.counters if live else {},
                 reason=lacking.reason if lacking else None,
@@ -150,7 +148,7 @@ class Allowlist:
                     provider.load(provider.render(first))
                     self._leave(former)
                 except FirewallError:
-                    self._guard.roll_back(token)
+                    self._guard.roll_back(tell=False)  # some of it may be in force
                     raise
                 return outcome._replace(pending=token)
             if reload or former:
@@ -168,7 +166,8 @@ class Allowlist:
                 warnings[:] = self._learn(policy, state, known=False)
                 first = self._first(self._caught_up(policy, state, provider.inspect()))
                 provider.update(first)
-                outcome = outcome._replace(warnings=warnings, after=self._text(policy, state, provider))
+                after, endpoints = self._text(policy, state, provider), _endpoints(policy, state)
+                outcome = outcome._replace(warnings=warnings, after=after, endpoints=endpoints)
             return outcome._replace(counters=self._keep(policy, state, loaded=first))
 
     def confirm(self, token: str) -> dict[str, dict[str, int]]:
@@ -191,7 +190,7 @@ class Allowlist:
                 found = None if provider.missing() else provider.inspect()
                 if found:
                     live[place] = found
-            paths = [path for path in self._paths() if os.path.lexists(path)]
+            paths = self._footprint.there()
             changed = bool(paths or live or self._dnsmasq.taken())
             self._check_leaving(live)
             first = next(iter(live.values()), None)
@@ -256,8 +255,8 @@ class Allowlist:
             messages.append("the rules were not in force as declared: loaded again")
         elif live is not None and not _same_addresses(live, wanted):
             provider.update(wanted)
-            messages.append("the addresses changed: " + _moves(live, wanted))
-        for path, content in self._differing(self._fleeting(policy, provider, wanted)).items():
+            messages.append("the addresses changed: " + moves(live, wanted))
+        for path, content in differing(self._footprint.fleeting(policy, provider, wanted)).items():
             write(path, content)
         state.refreshed = self._clock()
         state.save(self._layout)
@@ -277,7 +276,7 @@ class Allowlist:
         files = self._dnsmasq.files(policy, provider, sorted(state.dns_servers))
         if not self._bypassed(policy, files):
             return []
-        for path, content in self._differing({**files}).items():
+        for path, content in differing({**files}).items():
             write(path, content)
         try:
             if not self._dnsmasq.serves(files):
@@ -449,35 +448,8 @@ class Allowlist:
             return None
         return self._dnsmasq.resident()._replace(stale=files is not None and not self._dnsmasq.serves(files))
 
-    def _fleeting(self, policy: Policy, provider: Provider, wanted: Rules) -> dict[str, Content]:
-        """The files that follow DNS."""
-        files: dict[str, Content] = {self._layout.path(p): content for p, content in provider.files(wanted).items()}
-        if provider.boot_command(self._layout.ruleset):
-            files[self._layout.ruleset] = provider.render(wanted).encode()
-        if policy.resolution == "dns":
-            files.update(self._dnsmasq.files(policy, provider, sorted(wanted.dns_servers)))
-        return files
-
     def _files(self, policy: Policy, provider: Provider, wanted: Rules) -> dict[str, Content]:
-        """Every file and link that the policy comes to, but for the state."""
-        return {
-            **self._scheduler().files(policy, provider, self._resident(policy)),
-            **self._fleeting(policy, provider, wanted),
-            self._layout.code: archive.build(),
-            self._layout.policy: to_json(policy.as_dict()),
-        }
-
-    def _paths(self) -> list[str]:
-        """All that is ever written."""
-        layout = self._layout
-        mine = [layout.ruleset, layout.code, layout.policy, layout.state, *self._dnsmasq.paths()]
-        for name in PROVIDERS:
-            mine += map(layout.path, self._make(Place(name)).paths())
-        return [*choose.schedules(layout), *mine]
-
-    @staticmethod
-    def _differing(files: dict[str, Content]) -> dict[str, Content]:
-        return {path: content for path, content in files.items() if read(path) != content}
+        return self._footprint.files(policy, provider, wanted, self._resident(policy))
 
     def _keep(self, policy: Policy, state: State, loaded: Rules) -> dict[str, dict[str, int]]:
         """Put what is in force on disk and start what keeps it. What a killed run left, ``activated`` false, is redone.
@@ -487,8 +459,8 @@ class Allowlist:
         provider, scheduler = self._make(state.places[-1]), self._scheduler()
         wanted = self._rules(policy, state)
         wholly = self._files(policy, provider, loaded)
-        files = self._differing(wholly)
-        stale = [p for p in self._paths() if p not in wholly and p != self._layout.state and os.path.lexists(p)]
+        files = differing(wholly)
+        stale = self._footprint.stale(wholly)
         live = provider.inspect()
         state.fingerprint = live.fingerprint if live and loaded == wanted else None
         state.refreshed = self._clock()
@@ -524,7 +496,7 @@ class Allowlist:
     def _reload(self, policy: Policy, provider: Provider, wanted: Rules) -> None:
         """Have these rules in force and on disk."""
         provider.load(provider.render(wanted))
-        for path, content in self._differing(self._fleeting(policy, provider, wanted)).items():
+        for path, content in differing(self._footprint.fleeting(policy, provider, wanted)).items():
             write(path, content)
 
     def _take_off(self, places: Iterable[Place], files: bool) -> None:
@@ -539,7 +511,7 @@ class Allowlist:
         if files and scheduler:
             scheduler.deactivate()
         self._leave(places)
-        paths = self._paths()
+        paths = self._footprint.paths()
         schedules = choose.schedules(self._layout)
         for path in schedules:
             remove(path)
@@ -551,8 +523,6 @@ class Allowlist:
         # Of systemd's folders those of links, when we leave them empty: so does `systemctl disable`.
         wants = {os.path.dirname(path) for path in schedules if os.path.dirname(path).endswith(".wants")}
         prune([*self._layout.own_directories, *wants])
-
-    # -- texts -------------------------------------------------------------------------------------------------------
 
     def _describe(self, declared: Policy | None, state: State, live: Live | None) -> str:
         """The host as it is, in the words of :meth:`_text`, plus what is not as declared."""
@@ -567,7 +537,7 @@ class Allowlist:
             text += "in force, but not as declared\n"
         elif not _same_addresses(live, wanted):
             text += "in force with other addresses\n"
-        for path in self._differing(self._files(declared, provider, wanted)):
+        for path in differing(self._files(declared, provider, wanted)):
             text += f"missing or altered: {path}\n"
         if declared.resolution == "dns" and not self._dnsmasq.taken():
             text += "resolv.conf: names other servers\n"
@@ -576,35 +546,19 @@ class Allowlist:
         return text
 
     def _text(self, policy: Policy, state: State, provider: Provider) -> str:
-        """Names, addresses and rules of a policy."""
-        chains = state.places[-1].chains if state.places else ()
-        limits = {scope: getattr(policy, scope) for scope in sorted(policy.scopes)}
-        followed = " (followed from resolv.conf)" if policy.dns_servers is None else ""
-        lines = [
-            f"mode: {policy.mode}",
-            f"provider: {policy.provider}" + (f", in {', '.join(chains)}" if chains else ""),
-            f"names: by {policy.resolution}",
-            *(f"only {scope}: {', '.join(names)}" for scope, names in limits.items()),
-            "management ports: " + (", ".join(map(str, policy.management_ports)) or "none"),
-            "DNS servers: " + (", ".join(state.dns_servers) or "none") + followed,
-            "NTP: " + ("allowed" if policy.ntp else "blocked"),
-            f"refreshed every {policy.refresh_interval} s, addresses kept {policy.address_lifetime} s",
-        ]
-        for destination in policy.destinations:
-            lines.append(f"allowed: {destination}")
-            lines += [f"    {address}" for address in sorted(state.addresses.get(destination.host, ()))]
-        lasting = self._rules(policy, state, lacking=True)._replace(learnt=frozenset(), dns_servers=frozenset())
-        return "\n".join([*lines, "rules:", provider.explain(lasting)])
+        rules = self._rules(policy, state, lacking=True)
+        return describe(policy, state, provider, rules._replace(learnt=frozenset(), dns_servers=frozenset()))
+
+
+def _endpoints(policy: Policy, state: State) -> list[dict[str, Any]]:
+    known = state.addresses
+    return [
+        {**d._asdict(), "addresses": sorted(known.get(d.host, [] if d.is_name else [d.host]))}
+        for d in policy.destinations
+    ]
 
 
 def _same_addresses(live: Live, wanted: Rules) -> bool:
     # What dnsmasq adds is right in any case.
     same = live.learnt >= wanted.learnt if wanted.filled else live.learnt == wanted.learnt
     return same and live.dns_servers == wanted.dns_servers
-
-
-def _moves(live: Live, wanted: Rules) -> str:
-    """The difference in addresses, as +ADDRESS -ADDRESS."""
-    before = {d.host for d in live.learnt} | live.dns_servers
-    after = {d.host for d in wanted.learnt} | wanted.dns_servers
-    return " ".join(["+" + a for a in sorted(after - before)] + ["-" + a for a in sorted(before - after)])

@@ -26,6 +26,7 @@ _MODULES = {
         "dnsmasq",
         "firewalld",
         "firewalld_files",
+        "footprint",
         "guard",
         "host",
         "iptables",
@@ -41,6 +42,7 @@ _MODULES = {
         "store",
         "systemd",
         "ufw",
+        "words",
     ),
 }
 

@@ -110,8 +110,11 @@ class Guard:
         self._clear()
         scheduler(self._layout).cancel(ROLLBACK.format(token))
 
-    def roll_back(self, token: str | None = None) -> bool:
-        """Undo the change that waits (only the one of this token, if given). Returns whether there was one."""
+    def roll_back(self, token: str | None = None, tell: bool = True) -> bool:
+        """Undo the change that waits (only the one of this token, if given). Returns whether there was one.
+
+        ``tell``: the next run is to say so.
+        """
         data = read_json(self._pending)
         if data is None or token not in (None, data.get("token")):
             return False
@@ -123,7 +126,8 @@ class Guard:
                 # Better open than shut: what cannot be restored must not keep its owner out.
                 provider.load(provider.nothing)
         self._clear()
-        write(self._note, b"an egress allowlist was not confirmed in time and was rolled back by the host\n")
+        if tell:
+            write(self._note, b"an egress allowlist was not confirmed in time and was rolled back by the host\n")
         if token is None:  # else this is what the timer started
             scheduler(self._layout).cancel(ROLLBACK.format(data.get("token")))
         return True
