@@ -182,4 +182,7 @@ def test_what_cannot_be_is_one_clear_error(lab: Lab, fresh_hosts: list[Host], tm
     assert results[one.name][0]["reason"] == "not_root" and "become" in results[one.name][0]["msg"], results
 
     for host in fresh_hosts:
-        assert changes(before[host.name], everything(host)) == [], host
+        differing = [
+            line for line in changes(before[host.name], everything(host)) if "/home/alice/.ansible" not in line
+        ]
+        assert differing == [], host

@@ -38,6 +38,8 @@ ENDS = ["2.17", "2.21"]
 #: The unit tests in which another ansible-core, or ansible-test's way of shipping modules, can make a difference.
 #: ansible-test wants the slash at the end.
 CORE_UNITS = [f"tests/unit/plugins/{kind}/" for kind in ("action", "filter", "lookup", "modules")]
+#: The lab's longest tests, which have a lab of their own so that two can run at the same time.
+FIREWALLS = ("tests/lab/test_providers.py", "tests/lab/test_killed.py")
 
 
 def tool(name: str, *arguments: str) -> list[str]:
@@ -163,7 +165,12 @@ def lab_setup() -> list[Step]:
 
 def lab() -> list[Step]:
     """Real hosts in network namespaces. They wait more than they work, so other steps run beside them."""
-    return [*lab_setup(), Step("lab", pytest("tests/lab"), after=("lab-images",), timeout=1800)]
+    rest = [word for name in FIREWALLS for word in ("--ignore", name)]
+    return [
+        *lab_setup(),
+        Step("lab-firewalls", pytest(*FIREWALLS), after=("lab-images",), timeout=2400),
+        Step("lab", pytest("tests/lab", *rest), after=("lab-images",), timeout=2400),
+    ]
 
 
 def matrix(versions: Sequence[str] = tuple(MATRIX)) -> list[Step]:
@@ -213,7 +220,8 @@ GROUPS: dict[str, Callable[[], list[Step]]] = {
 def lab_ran(results: Sequence[Result]) -> bool:
     """Whether a lab that LAB_REQUIRED=1 asks for passed a test."""
     wanted = os.environ.get("LAB_REQUIRED") == "1"
-    return not wanted or all(result.counts.get("passed") for result in results if result.step.name == "lab")
+    labs = [result for result in results if result.step.name in ("lab", "lab-firewalls")]
+    return not wanted or all(result.counts.get("passed") for result in labs)
 
 
 def main(arguments: list[str]) -> int:

@@ -512,7 +512,8 @@ class Allowlist:
             scheduler.deactivate()
         self._leave(places)
         paths = self._footprint.paths()
-        schedules = choose.schedules(self._layout)
+        # With units that a provider has of its own, so that systemd forgets these as well.
+        schedules = [*choose.schedules(self._layout), *(p for p in paths if p.startswith(self._layout.units))]
         for path in schedules:
             remove(path)
         if files and scheduler:
