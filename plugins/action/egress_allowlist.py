@@ -40,6 +40,7 @@ class ActionModule(ActionBase):
         except AnsibleError as error:
             answer = {"failed": True, "msg": str(error), "reason": "not_confirmed"}
         if answer.get("failed"):
+            said = answer.get("msg") or answer.get("module_stderr") or answer.get("module_stdout") or "nothing"
             return {
                 "failed": True,
                 "changed": False,
@@ -47,7 +48,7 @@ class ActionModule(ActionBase):
                 "diff": result.get("diff", {}),
                 "msg": "The allowlist was loaded but could not be confirmed over a new connection; the host rolls it "
                 f"back by itself within {pending['seconds']} seconds of the start. See to management_ports and to "
-                f"other firewalls of the host. The connection said: {answer.get('msg', 'nothing')}",
+                f"other firewalls of the host. The connection said: {str(said).strip()}",
             }
         result["counters"] = answer["counters"]
         for key in ("warnings", "deprecations"):

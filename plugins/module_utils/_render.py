@@ -22,6 +22,8 @@ import re
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence, Union
 from xml.sax.saxutils import escape
 
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._hostname import spelt
+
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 PROTOCOLS = ("tcp", "udp")
@@ -38,7 +40,6 @@ SNAPSHOT = (
     "and no address ranges, so render it again regularly, or prefer a firewall or proxy that knows names.",
 )
 DNS_IS_OPEN = "DNS to any server, as the list names none (port 53)"
-_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 #: What AWS allows in a description.
 _NOT_AWS = re.compile(r"[^a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]")
 # Without these neither IPv6 nor path MTU discovery works. Echo requests are not among them: they carry data out.
@@ -138,19 +139,13 @@ def _entry(where: str, item: Any) -> Entry:
 def _host(where: str, host: Any) -> str:
     if not isinstance(host, str):
         raise RenderError(f"{where}: host {host!r} is not a text")
-    text = host.rstrip(".").lower()
-    if "://" in text:
-        raise RenderError(f"{where}: host {host!r} is a URL; give the host name alone")
-    if re.fullmatch(r"[0-9./]+|[0-9a-f:./]*:[0-9a-f:./]*", text):
-        return _address(where, text)
-    if not host.isascii():
-        raise RenderError(f"{where}: host {host!r} must be given in its ASCII form (xn--...)")
-    name = text[2:] if text.startswith("*.") else text
-    if "*" in name:
-        raise RenderError(f"{where}: host {host!r} is no wildcard: it must begin with '*.' and have no other '*'")
-    if len(text) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+    if host != host.strip():
         raise RenderError(f"{where}: host {host!r} is no host name, address or network")
-    return text
+    try:
+        text = spelt(host)
+    except ValueError as error:
+        raise RenderError(f"{where}: host {host!r} {error}") from None
+    return text if _network(text) is None else _address(where, text)
 
 
 def _address(where: str, address: Any) -> str:

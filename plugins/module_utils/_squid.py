@@ -13,10 +13,11 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from typing import Any, Iterable, Mapping, NamedTuple, Sequence
+from typing import Any, Iterable, Mapping, NamedTuple
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._endpoints import endpoints as catalogue
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._hostname import spelt
 
 #: The networks of RFC 1918 and RFC 4193, which are not routed on the Internet.
 PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
@@ -24,7 +25,6 @@ PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 #: A name that nothing has; the collection asks for it to learn from the refusal which configuration is in force.
 STATUS_NAME = "status.ibm-quantum-proxy.invalid"
 
-_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _IDENTITY = re.compile(r"ibm-quantum-proxy-[0-9a-f]{12}")
 
 _CONFIG = """\
@@ -169,18 +169,13 @@ def _match(entry: Allowed) -> str:
 
 
 def _name(place: str, text: str) -> str:
-    host = text.strip().rstrip(".").lower()
-    labels: Sequence[str] = host.split(".")
-    wildcard = labels[0] == "*"
-    if "://" in host:
-        raise OptionError(f"{place} {text!r} is a URL: give the host name alone")
-    if _is_network(host):
+    if _is_network(text.strip()):
         raise OptionError(f"{place} {text!r} is an address: the proxy allows names, so give the name")
-    if wildcard:
-        labels = labels[1:]
-    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise OptionError(f"{place} {text!r} must be a host name, or *.DOMAIN for all names below a domain")
-    if wildcard and len(labels) < 2:
+    try:
+        host = spelt(text)
+    except ValueError as error:
+        raise OptionError(f"{place} {text!r} {error}") from None
+    if host.startswith("*.") and host.count(".") < 2:
         raise OptionError(f"{place} {text!r} would allow a whole top-level domain: name the domain below it")
     return host
 

@@ -16,12 +16,13 @@ from typing import Any
 
 _PACKAGE = "ansible_collections.ibm_quantum.platform.plugins.module_utils"
 _MODULES = {
-    _PACKAGE: ("_dns", "_endpoints", "_resolve"),
+    _PACKAGE: ("_dns", "_endpoints", "_hostname", "_resolve"),
     _PACKAGE + "._firewall": (
         "__init__",
         "allowlist",
         "archive",
         "choose",
+        "command",
         "cron",
         "dnsmasq",
         "firewalld",

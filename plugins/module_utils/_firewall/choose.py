@@ -14,6 +14,7 @@ import shutil
 from functools import partial
 from typing import Callable
 
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.command import PATH
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.cron import Cron
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.firewalld import Firewalld
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.iptables import Iptables
@@ -34,7 +35,6 @@ AUTO = "auto"
 _KINDS: tuple[type[Provider], ...] = (Nftables, Firewalld, Ufw, Iptables)
 #: As the option calls them.
 PROVIDERS = tuple(kind.name for kind in _KINDS)
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: Services whose being active says who owns a host.
 _SERVICES = {
     "firewalld": ("firewalld.service",),
@@ -90,7 +90,7 @@ def owner(root: str = "/") -> str:
         )
     if owners:
         return owners[0]
-    if not shutil.which("nft", path=_PATH) and all(shutil.which(c, path=_PATH) for c in ("iptables-restore", "ipset")):
+    if not shutil.which("nft", path=PATH) and all(shutil.which(c, path=PATH) for c in ("iptables-restore", "ipset")):
         return "iptables"
     return "nftables"
 

@@ -20,6 +20,7 @@ import subprocess
 import time
 from typing import Iterable, Sequence
 
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.command import PATH
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.policy import Policy
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import FirewallError, Provider
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.scheduler import (
@@ -39,7 +40,6 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.sto
 NAME = "ibm-quantum-egress"
 SOON = NAME + "-soon"
 RESIDENT = NAME + "-dns"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: To the system's log, where there is one.
 _LOG = f"2>&1 | {{ logger -t {NAME} 2>/dev/null || cat >/dev/null; }}"
 #: In the background, so that it is the child of init: $1 seconds, $2 its pid file, the rest the command.
@@ -60,7 +60,7 @@ class Cron(Scheduler):
         lines = [
             "# Written by the Ansible collection ibm_quantum.platform; changes are overwritten.",
             "SHELL=/bin/sh",
-            f"PATH={_PATH}",
+            f"PATH={PATH}",
             'MAILTO=""',
             _entry("@reboot", f"{load} {_LOG}; {refresh}" if load else refresh),
             _entry(every(policy.refresh_interval), refresh),
@@ -129,7 +129,7 @@ class Cron(Scheduler):
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
-                env={"PATH": _PATH},
+                env={"PATH": PATH},
                 start_new_session=True,
                 pass_fds=inherited,
             )

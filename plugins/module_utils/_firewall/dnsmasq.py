@@ -25,11 +25,11 @@ import pwd
 import re
 import shutil
 import struct
-import subprocess
 import time
 from typing import Callable, Iterator, Mapping, Sequence
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils import _dns
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.command import PATH, complete
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.policy import Policy, Service
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import FirewallError, Provider
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.scheduler import Resident
@@ -52,8 +52,6 @@ LEAST_LIFETIME = 120
 PATIENCE = 10.0
 #: dnsmasq reads lines of 1024 bytes.
 _LINE = 1000
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_TIMEOUT = 30
 #: Lines of resolv.conf(5) that are about names, not about servers.
 _KEPT_WORDS = ("domain", "search", "sortlist", "options")
 _REMEDY = "use resolution=resolve"
@@ -78,7 +76,7 @@ class Dnsmasq:
 
     def missing(self) -> str | None:
         """What this host lacks, with the remedy; None if nothing."""
-        if shutil.which("dnsmasq", path=_PATH):
+        if shutil.which("dnsmasq", path=PATH):
             return None
         return f"the command dnsmasq is not on this host: install the package {self.packages[0]}"
 
@@ -123,18 +121,7 @@ class Dnsmasq:
 
     def _can_fill(self, provider: Provider) -> None:
         option = provider.learner("example.org", 443, "tcp").partition("=")[0]
-        try:
-            done = subprocess.run(
-                [self._command, "--version"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_TIMEOUT,
-                check=False,
-                env={**os.environ, "LC_ALL": "C"},
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise FirewallError(f"dnsmasq could not be run: {error}", "unsupported") from None
+        done = complete([self._command, "--version"], reason="unsupported")
         if option not in done.stdout.split():
             version = re.search(r"version (\S+)", done.stdout)
             other = "provider=iptables, " if option == "nftset" else ""
@@ -148,7 +135,7 @@ class Dnsmasq:
     @property
     def _command(self) -> str:
         # Without it, check mode still wants to say what it would write.
-        return shutil.which("dnsmasq", path=_PATH) or "/usr/sbin/dnsmasq"
+        return shutil.which("dnsmasq", path=PATH) or "/usr/sbin/dnsmasq"
 
     @staticmethod
     def _account() -> pwd.struct_passwd:

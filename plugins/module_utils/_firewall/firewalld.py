@@ -32,9 +32,11 @@ import re
 import shutil
 import subprocess
 import tempfile
+from functools import partial
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall import firewalld_files as form
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.command import PATH, complete
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.firewalld_files import ETC, NAME, POLICY
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.policy import Destination, Rules
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import (
@@ -50,7 +52,6 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.sto
 
 _BUS = "org.fedoraproject.FirewallD1"
 _OBJECT = "/org/fedoraproject/FirewallD1"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TIMEOUT = 120
 _LEAST = (1, 0)
 #: A chain of our policy.
@@ -83,11 +84,11 @@ class Firewalld(Provider):
     nothing = ""
 
     def __init__(self, run: Run | None = None, root: str = "/") -> None:
-        self._call = run or _run
+        self._call = run or partial(complete, path=PATH)
         self._root = root
 
     def missing(self) -> str | None:
-        lacking = [c for c in ("firewall-offline-cmd", "nft", "busctl") if not shutil.which(c, path=_PATH)]
+        lacking = [c for c in ("firewall-offline-cmd", "nft", "busctl") if not shutil.which(c, path=PATH)]
         if lacking:
             return f"the command {lacking[0]} is not on this host: install the packages {' and '.join(self.packages)}"
         return None if self._running() else "firewalld is not running: systemctl enable --now firewalld"
@@ -364,21 +365,6 @@ def _comparable(data: Any, ignored: Iterable[str] = ()) -> Any:
     if isinstance(data, dict):
         return {key: _comparable(value) for key, value in data.items() if value and key not in ignored}
     return sorted(map(_comparable, data), key=repr) if isinstance(data, list) else data
-
-
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT,
-            check=False,
-            env={**os.environ, "LC_ALL": "C", "PATH": _PATH},
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise FirewallError(f"{command[0]} could not be run: {error}", "provider_failed") from None
 
 
 def _failed(command: Sequence[str], done: subprocess.CompletedProcess[str]) -> FirewallError:

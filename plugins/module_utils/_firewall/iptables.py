@@ -23,11 +23,10 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from typing import Any, Iterable, Mapping, Sequence
 
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.command import PATH, complete
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.iptables_script import (
-    PATH,
     inspection,
     nothing,
     script,
@@ -50,7 +49,6 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.pro
 )
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.store import Content, Layout, Link
 
-_TIMEOUT = 60
 _UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 #: What restores the rules that an administrator saved, ours among them if they were in force.
 _RESTORERS = ("netfilter-persistent.service", "iptables.service")
@@ -271,18 +269,7 @@ class Iptables(Provider):
         return sections
 
     def _run(self, *command: str, text: str) -> str:
-        try:
-            done = subprocess.run(
-                [*self._prefix, *command],
-                input=text,
-                capture_output=True,
-                text=True,
-                timeout=_TIMEOUT,
-                check=False,
-                env={**os.environ, "LC_ALL": "C", "PATH": PATH},
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise FirewallError(f"{command[0]} could not be run: {error}", "provider_failed") from None
+        done = complete([*self._prefix, *command], text, path=PATH)
         if done.returncode:
             lines = (done.stderr or done.stdout).strip().splitlines()
             said = "\n".join(line for line in lines if not line.startswith("# Warning: "))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Mapping, Sequence
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.command import PATH
 
 #: What every ruleset and the inspection begin with. @TAG@ and @CHAIN@ are the names of what is ours.
 _FUNCTIONS = r"""

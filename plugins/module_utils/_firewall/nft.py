@@ -9,17 +9,13 @@ Note: this module_util is **PRIVATE** to the collection and can have breaking ch
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
 from typing import Any, Dict, List, Sequence, Tuple
 
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.command import PATH, complete
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import FirewallError
 
-_TIMEOUT = 60
-#: Where commands of administrators are.
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ABSENT = "No such file or directory"
 #: Kinds and bodies, such as ``("chain", {"name": "output", ...})``.
 Objects = List[Tuple[str, Dict[str, Any]]]
@@ -50,19 +46,7 @@ class Nft:
         """:meth:`run` of a command line that has nft in it."""
         if not self.command:
             raise FirewallError(str(self.missing()), "provider_missing")
-        try:
-            done = subprocess.run(
-                command,
-                input=text,
-                stdin=subprocess.DEVNULL if text is None else None,
-                capture_output=True,
-                text=True,
-                timeout=_TIMEOUT,
-                check=False,
-                env={**os.environ, "LC_ALL": "C"},
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise FirewallError(f"nft could not be run: {error}", "provider_failed") from None
+        done = complete(command, text)
         if done.returncode:
             said = (done.stderr or done.stdout).strip()
             _slices(said, text or "")

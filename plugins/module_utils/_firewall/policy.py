@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._endpoints import endpoints as catalogue
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import FirewallError
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._hostname import spelt
 
 PROTOCOLS = ("tcp", "udp")
 #: What becomes of the rest: rejected; counted; left to the host's own policy, in which the endpoints are opened.
@@ -29,7 +30,6 @@ RESOLUTIONS = ("resolve", "dns")
 SCOPES = ("users", "groups", "slices")
 #: Seconds, unless the option says otherwise.
 CONFIRM_TIMEOUT = 60
-_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}\$?|[0-9]{1,10}")
 _SLICE = re.compile(r"[A-Za-z0-9_:.@\\-]{1,240}\.slice")
 
@@ -278,23 +278,10 @@ def _proxy(option: str, url: str) -> Destination:
 
 
 def _host(option: str, host: str) -> str:
-    text = host.strip().rstrip(".").lower()
-    if "://" in text:
-        raise FirewallError(f"{option}: host {host!r} is a URL; give the host name alone")
-    if re.fullmatch(r"[0-9./]+|[0-9a-f:./]*:[0-9a-f:./]*", text):
-        try:
-            net = ipaddress.ip_network(text)
-        except ValueError as error:
-            raise FirewallError(f"{option}: host {host!r} is no address or network: {error}") from None
-        return str(net.network_address) if net.num_addresses == 1 else str(net)
-    if not text.isascii():
-        raise FirewallError(f"{option}: host {host!r} must be given in its ASCII form (xn--...)")
-    name = text[2:] if text.startswith("*.") else text
-    if "*" in name:
-        raise FirewallError(f"{option}: host {host!r}: a wildcard stands for the names below a domain: *.example.org")
-    if len(text) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
-        raise FirewallError(f"{option}: host {host!r} is no host name, address or network")
-    return text
+    try:
+        return spelt(host)
+    except ValueError as error:
+        raise FirewallError(f"{option}: host {host!r} {error}") from None
 
 
 def _port(option: str, port: int) -> int:

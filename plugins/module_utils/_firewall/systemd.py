@@ -12,9 +12,9 @@ Note: this module_util is **PRIVATE** to the collection and can have breaking ch
 from __future__ import annotations
 
 import os
-import subprocess
 from typing import Iterable, Sequence
 
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.command import complete
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.policy import Policy
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import FirewallError, Provider
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.scheduler import (
@@ -37,7 +37,6 @@ FOLLOWED = ("nftables.service", "ufw.service", "netfilter-persistent.service", "
 _HEAD = "# Written by the Ansible collection ibm_quantum.platform; changes are overwritten."
 #: However often in a short time: by default systemd refuses the sixth start within 10 seconds.
 _ALWAYS = "StartLimitIntervalSec=0"
-_TIMEOUT = 60
 
 
 class Systemd(Scheduler):
@@ -215,12 +214,7 @@ def running(layout: Layout) -> bool:
 
 
 def _run(*command: str, accept: Sequence[int] = (0,)) -> None:
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise FirewallError(f"{command[0]} could not be run: {error}", "systemd") from None
+    done = complete(command, reason="systemd")
     if done.returncode not in accept:
         text = (done.stderr or done.stdout).strip()
         raise FirewallError(f"{' '.join(command[:2])} failed: {text}", "systemd")

@@ -14,8 +14,9 @@ from __future__ import annotations
 import re
 import shutil
 
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.command import PATH
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.iptables import Iptables
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.iptables_script import PATH, nothing
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.iptables_script import nothing
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import FirewallError
 
 _SETTINGS = ("/etc/default/ufw", "/etc/ufw/ufw.conf")

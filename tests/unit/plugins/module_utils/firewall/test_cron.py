@@ -121,7 +121,7 @@ def test_a_program_is_kept_running_and_ended(cron: Cron, tmp_path: Path) -> None
     assert [job.split(" root ")[0] for job in jobs] == ["@reboot", "* * * * *"]
     job = jobs[1].split(" root ")[1]
     assert r"100 \%" in job
-    for _ in range(2):
+    for _turn in range(2):
         subprocess.run(["sh", "-c", job.replace(r"\%", "%")], check=True, timeout=30)
     cron.activate([], resident)
     cron.activate([], resident._replace(stale=True))

@@ -241,7 +241,7 @@ class TestCheck:
     def version(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.options = "IPv6 ipset nftset auth"
         monkeypatch.setattr(dnsmasq.shutil, "which", lambda *_args, **_more: "/usr/sbin/dnsmasq")
-        monkeypatch.setattr(dnsmasq.subprocess, "run", self.run)
+        monkeypatch.setattr(dnsmasq, "complete", self.run)
 
     def run(self, command: list[str], **_more: Any) -> subprocess.CompletedProcess[str]:
         assert command == ["/usr/sbin/dnsmasq", "--version"]

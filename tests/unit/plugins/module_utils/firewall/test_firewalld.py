@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall import firewalld, firewalld_files
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall import command, firewalld, firewalld_files
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.firewalld import Firewalld
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.policy import Destination, Rules, Service
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import FirewallError
@@ -468,4 +468,4 @@ def test_failures_are_told() -> None:
     with pytest.raises(FirewallError, match=r"^nft --json .* failed: Operation not permitted$"):
         Firewalld(broken).inspect()
     with pytest.raises(FirewallError, match="could not be run"):
-        firewalld._run(["/nonexistent/busctl"])
+        command.complete(["/nonexistent/busctl"])

@@ -539,7 +539,7 @@ def test_rules_that_somebody_saved_can_be_restored_at_boot(alone: Alone) -> None
     provider.load(provider.render(RULES))
     good = provider.inspect()
     alone.run("iptables-save >/etc/iptables/rules.v4")
-    provider.load(provider.nothing.split("# Rules that somebody")[0])
+    provider.load(provider.nothing.partition("# Rules that somebody")[0])
     ruleset = alone.run("mktemp").strip()
     subprocess.run(
         [*alone.prefix, "tee", ruleset], input=provider.render(RULES), text=True, check=True, capture_output=True

@@ -115,7 +115,7 @@ def test_the_chains_that_block_are_found(nft: Nft) -> None:
 
 def test_where_nothing_blocks_this_is_said(nft_command: list[str]) -> None:
     nft = Nft(nft_command)
-    for _ in range(2):
+    for _turn in range(2):
         with pytest.raises(FirewallError, match="use mode=enforce") as caught:
             find(None, nft)
         assert caught.value.reason == "nothing_blocks"
@@ -148,7 +148,7 @@ def test_it_opens_inside_and_leaves_no_trace(nft: Nft, inside: NftablesInside) -
     inside.check(text)
     assert ruleset(nft) == before
     inside.load(text)
-    for _ in range(2):
+    for _turn in range(2):
         live = inside.inspect()
         assert live is not None
         assert (live.learnt, live.dns_servers) == (RULES.learnt, RULES.dns_servers)
@@ -247,7 +247,7 @@ def test_the_file_is_loaded_at_boot_without_python(nft: Nft, inside: NftablesIns
     for again in ("", FOREIGN):
         if again:  # as nftables.service does
             nft.run("--file", "-", ruleset="flush ruleset\n" + again)
-        for _ in range(2):
+        for _turn in range(2):
             subprocess.run(command, check=True, timeout=30)
         assert leftovers(nft) == CHAINS
         live = inside.inspect()
