@@ -39,7 +39,7 @@ ENDS = ["2.17", "2.21"]
 #: ansible-test wants the slash at the end.
 CORE_UNITS = [f"tests/unit/plugins/{kind}/" for kind in ("action", "filter", "lookup", "modules")]
 #: The lab's longest tests, which have a lab of their own so that two can run at the same time.
-FIREWALLS = ("tests/lab/test_providers.py", "tests/lab/test_killed.py")
+FIREWALLS = [f"tests/lab/test_{name}.py" for name in ("providers", "killed", "dns", "scopes")]
 
 
 def tool(name: str, *arguments: str) -> list[str]:
