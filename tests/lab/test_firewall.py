@@ -286,14 +286,15 @@ def test_nftables_is_installed_where_it_is_missing(
 ) -> None:
     host = hosts[0]
     host.run("mv /usr/sbin/nft /usr/sbin/nft.away")
-    predicted = role("--check", only=host)
+    predicted = role("--check", only=host, provider="nftables")
     assert changed(predicted) == {"h1"} and "install the package nftables" in flat(predicted)
-    refused = role(only=host, install=False)
+    refused = role(only=host, provider="nftables", install=False)
     assert refused.returncode != 0 and "install the package nftables" in flat(refused)
     # The lab has no package mirror, so the package manager is played.
     (tmp_path / "played_packages.py").write_text(PACKAGES)
     monkeypatch.setenv("ANSIBLE_LIBRARY", str(tmp_path))
-    assert changed(role("-e", "ansible_package_use=ansible.legacy.played_packages", only=host)) == {"h1"}
+    played = "ansible_package_use=ansible.legacy.played_packages"
+    assert changed(role("-e", played, only=host, provider="nftables")) == {"h1"}
     assert connect(host, IAM) == "open" and connect(host, network.OTHER.v4) == "blocked"
     assert changed(role(only=host)) == set()
 
