@@ -280,7 +280,7 @@ reason:
   description:
     - A word for the kind of the problem - V(invalid), V(unsupported), V(not_root), V(no_systemd),
       V(provider_missing), V(provider_failed), V(two_firewalls), V(nothing_blocks), V(runtime_only), V(no_dns),
-      V(dns_servers_unknown), V(locked), V(systemd), V(files), V(not_confirmed) or V(rolled_back).
+      V(dns_servers_unknown), V(dnsmasq_failed), V(locked), V(systemd), V(files), V(not_confirmed) or V(rolled_back).
     - V(provider_missing) is also returned in check mode, where the missing package is no failure.
   returned: on failure, and in check mode when packages are missing
   type: str
@@ -293,15 +293,14 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._endpoints import CATALOGUE_SPEC
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall import management, mirrors
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.allowlist import Allowlist, Outcome
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.choose import AUTO, PROVIDERS, owner
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.choose import AUTO, PROVIDERS
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.discovery import declared_here
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.policy import (
     CONFIRM_TIMEOUT,
     MODES,
     PROTOCOLS,
     RESOLUTIONS,
-    declare,
 )
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.provider import FirewallError
 
@@ -337,9 +336,6 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "confirm": {"type": "str"},
 }
 
-#: A new connection has to be made and a module run within it.
-LEAST_TIMEOUT = 5
-
 
 def run(options: dict[str, Any], allowlist: Allowlist, check: bool) -> tuple[dict[str, Any], Outcome | None]:
     """The module's result without diff, and what came of it. Raises FirewallError."""
@@ -348,16 +344,8 @@ def run(options: dict[str, Any], allowlist: Allowlist, check: bool) -> tuple[dic
     if options["state"] == "absent":
         outcome = allowlist.absent(check)
         return {"changed": outcome.changed}, outcome
-    timeout = options["confirm_timeout"]
-    if timeout and timeout < LEAST_TIMEOUT:
-        raise FirewallError(f"confirm_timeout: {timeout} is neither 0 nor at least {LEAST_TIMEOUT} (seconds)")
-    policy = declare(
-        options,
-        owner() if options["provider"] == AUTO else options["provider"],
-        () if options["management_ports"] is not None else management.ports(),
-        mirrors.destinations() if options["package_mirrors"] else (),
-    )
-    outcome = allowlist.present(policy, timeout, check)
+    policy = declared_here(options)
+    outcome = allowlist.present(policy, options["confirm_timeout"], check)
     result: dict[str, Any] = {
         "changed": outcome.changed,
         "provider": policy.provider,
@@ -370,7 +358,7 @@ def run(options: dict[str, Any], allowlist: Allowlist, check: bool) -> tuple[dic
     if outcome.reason:
         result.update(reason=outcome.reason, packages=list(outcome.packages))
     if outcome.pending:
-        result["pending_confirmation"] = {"token": outcome.pending, "seconds": timeout}
+        result["pending_confirmation"] = {"token": outcome.pending, "seconds": options["confirm_timeout"]}
     return result, outcome
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -146,3 +148,24 @@ def test_the_version_is_one():
 
 def test_the_api_version_is_one():
     assert _options.CONNECTION_SPEC["api_version"]["default"] == _options.API_VERSION
+
+
+def test_every_reason_of_the_allowlist_is_documented():
+    """What a playbook can branch on: the second argument of a FirewallError, or one that is called ``reason``."""
+    used = {"invalid"}  # unless said otherwise
+    files = [*(ROOT / "plugins/module_utils/_firewall").glob("*.py"), ROOT / "plugins/modules/egress_allowlist.py"]
+    for path in [*files, ROOT / "plugins/action/egress_allowlist.py"]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                named = [keyword.value for keyword in node.keywords if keyword.arg == "reason"]
+                if getattr(node.func, "id", None) == "FirewallError":
+                    named += node.args[1:2]
+                used |= {value.value for value in named if isinstance(value, ast.Constant)}
+            elif isinstance(node, ast.Dict):
+                pairs = {
+                    key.value: value for key, value in zip(node.keys, node.values) if isinstance(key, ast.Constant)
+                }
+                used |= {v.value for k, v in pairs.items() if k == "reason" and isinstance(v, ast.Constant)}
+    text = (ROOT / "plugins/modules/egress_allowlist.py").read_text()
+    documented = re.search(r"A word for the kind of the problem(.*?)\n    - ", text, re.DOTALL)
+    assert documented and set(re.findall(r"V\((\w+)\)", documented[1])) == used

@@ -3,9 +3,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The egress allowlist of a host. Standard library only, Python 3.8 or newer; also runs on the host without Ansible.
 
-Read in this order: :mod:`policy` (what may leave), :mod:`provider` (what a firewall has to offer), :mod:`nftables` (the
-one there is), :mod:`store` (what lies on disk), :mod:`systemd` (units), :mod:`guard` (confirm or roll back),
-:mod:`allowlist` (compare, apply, remove), :mod:`host` (the commands that the host's own units run).
+docs/architecture.md has the table of the files, from what is declared (:mod:`policy`) to what is in the kernel (the
+providers behind :mod:`provider`); :mod:`allowlist` is where all of it comes together.
 
 Note: this module_util is **PRIVATE** to the collection and can have breaking changes at any time.
 """

@@ -94,6 +94,7 @@ class Allowlist:
 
     def present(self, policy: Policy, confirm_timeout: int, check: bool) -> Outcome:
         """Have this policy in force. With ``check`` nothing is touched. Raises :class:`FirewallError`."""
+        self._guard.check(confirm_timeout)
         self._scheduler()
         base = self._make(Place(policy.provider))
         choose.capable(policy, base)

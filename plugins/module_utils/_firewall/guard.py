@@ -34,6 +34,8 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._firewall.sto
     write,
 )
 
+#: Seconds: a new connection has to be made and a module run within it.
+LEAST_TIMEOUT = 5
 #: Seconds that the rollback may be late.
 _GRACE = 60
 
@@ -58,6 +60,12 @@ class Guard:
     @property
     def paths(self) -> tuple[str, ...]:
         return self._pending, self._code, self._note
+
+    @staticmethod
+    def check(seconds: int) -> None:
+        """Raises :class:`FirewallError` for a time in which nobody can confirm; 0 stands for no guard."""
+        if seconds and seconds < LEAST_TIMEOUT:
+            raise FirewallError(f"confirm_timeout: {seconds} is neither 0 nor at least {LEAST_TIMEOUT} (seconds)")
 
     def arm(self, policy: Policy, state: State, places: Sequence[Place], seconds: int, code: bytes) -> str:
         """To be called before the rules are loaded: from here on the host returns to what it has now by itself.
