@@ -32,6 +32,7 @@ PACKAGES = (
     "dbus",
     "dnsmasq",
     "firewalld",
+    "fish",
     "ipset",
     "iproute2",
     "iptables",
@@ -40,10 +41,13 @@ PACKAGES = (
     "openssh-server",
     "procps",
     "python3",
+    "python3-venv",
     "squid",
     "sudo",
     "systemd-sysv",
+    "tcsh",
     "ufw",
+    "zsh",
 )
 
 #: Services that are there for who asks for them: a test enables the one that its host is to have.
