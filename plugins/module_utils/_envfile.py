@@ -20,9 +20,46 @@ HEADER = "# Managed by Ansible, collection ibm_quantum.platform: edits will be o
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+\Z")
-_ASSIGNMENT = re.compile(r'^(?P<name>[A-Za-z_][A-Za-z0-9_]*)="(?P<value>(?:[^"\\$`]|\\["\\$`]|\$\$)*)"\n', re.M)
+
+#: The grammars of assignments() and environment_d(), and of csh() and fish() in _shells
+_ASSIGNMENT = re.compile(
+    r"^(?P<lead>|setenv |set -gx )(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<is>=(?=\")| (?='))(?P<value>"
+    r'"(?:[^"\\$`]|\\["\\$`]|\$\$)*"'
+    r"|(?:'(?:[^'!\\\n]|\\\n)*'|\\['!\\])+"
+    r"|'(?:[^'\\]|\\['\\])*')\n",
+    re.M,
+)
 _PAM_ASSIGNMENT = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)=[^\n]*\n?\Z")
-_LOADER = re.compile(r"(?:if \[ -r '[^\n]*' \]; then|    \. '[^\n]*'|    export [A-Za-z0-9_ ]+|fi)\n\Z")
+_LOADER = re.compile(
+    r"(?:if \[ -r '[^\n]*' \]; then|    \. '[^\n]*'|    export [A-Za-z0-9_ ]+|fi"
+    r"|if \( -r '[^\n]*' \) source '[^\n]*'|if test -r '[^\n]*'|    source '[^\n]*'|end"
+    r"|SHELL=[\"']?/[^\n]*/ibm_quantum/[a-z.]*run[\"']?)\n\Z"
+)
+
+#: The end of the script of _shells.runner(), after a loader.
+RUN = """\
+case ${1-} in
+    -c)
+        export SHELL=/bin/sh
+        exec /bin/sh "$@"
+        ;;
+    '' | -*)
+        echo "usage: $0 COMMAND [ARGUMENT...]" >&2
+        exit 2
+        ;;
+esac
+exec "$@"
+"""
+
+#: Lines that hold no values, and the whole of drop_in() and kernel() in _shells.
+_OPEN_LINES = frozenset([HEADER, "#!/bin/sh\n", *RUN.splitlines(True)])
+_OPEN_FILE = re.compile(
+    r"(?:" + re.escape(HEADER) + r")?\[Service\]\n"
+    r"(?:EnvironmentFile=/[^\n]*\n|LoadCredential(?:Encrypted)?=[A-Za-z0-9_.-]+:/[^\n]*\n)+\Z"
+    r'|\{\n "argv": \[\n  "/[^\n]*",\n  "/[^\n]*",\n  "-m",\n  "ipykernel_launcher",\n  "-f",\n'
+    r'  "\{connection_file\}"\n \],\n "display_name": "[^\n]*",\n "language": "python",\n'
+    r' "metadata": \{\n  "debugger": true\n \}\n\}\n\Z'
+)
 
 #: pam_env reads lines into a buffer of 1024 bytes; a longer line ends its reading of the whole file.
 _PAM_LINE = 1022
@@ -34,6 +71,7 @@ class Variable(NamedTuple):
     name: str
     value: str
     secret: bool = False
+    scopes: frozenset[str] | None = None  # None: wherever it can be
 
 
 class FormatError(ValueError):
@@ -115,26 +153,30 @@ def loader(files: Iterable[tuple[str, Sequence[str]]]) -> str:
             path="'" + path.replace("'", "'\\''") + "'", names=" ".join(names)
         )
         for path, names in files
+        if names  # without any, the shell would print all that it exports
     )
 
 
 def masked(text: str, digest: Callable[[str], str], shown: Iterable[str]) -> str:
-    """Text in any of the formats above, each value but those of the ``shown`` names replaced by ``<secret, DIGEST>``.
+    """Text in any format of this file or ``_shells``, each value but those of the ``shown`` names ``<secret, DIGEST>``.
 
     A line that is not as those functions write it could hold anything and is masked whole.
     """
+    if _OPEN_FILE.match(text):
+        return text
     public, out, position = frozenset(shown), [], 0
     for match in _ASSIGNMENT.finditer(text):
         out += [_masked_line(line, digest, public) for line in text[position : match.start()].splitlines(True)]
-        name, value = match.group("name", "value")
-        out.append(match.group(0) if name in public else f"{name}=<secret, {digest(value)}>\n")
+        lead, name, equals, value = match.group("lead", "name", "is", "value")
+        hidden = f"{lead}{name}{equals}<secret, {digest(value[1:-1])}>\n"
+        out.append(match.group(0) if name in public else hidden)
         position = match.end()
     return "".join(out + [_masked_line(line, digest, public) for line in text[position:].splitlines(True)])
 
 
 def _masked_line(line: str, digest: Callable[[str], str], public: AbstractSet[str]) -> str:
     pam_line = _PAM_ASSIGNMENT.match(line)
-    if line == HEADER or _LOADER.match(line) or (pam_line and pam_line.group("name") in public):
+    if line in _OPEN_LINES or _LOADER.match(line) or (pam_line and pam_line.group("name") in public):
         return line
     return "{}<secret, {}>\n".format(pam_line.group("name") + "=" if pam_line else "", digest(line))
 

@@ -1,9 +1,10 @@
 # Copyright: (c) 2026, ibm_quantum.platform contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""The environment of a host or of a user: which variables, in which files. Standard library only: hosts import it.
+"""The environment of a host or of a user: what is asked for, checked; then compared and written. Stdlib only.
 
-The formats are those of ``_envfile``; ``_manifest`` writes the files and removes them again.
+``_scopes`` says in which files it is, ``_envfile`` and ``_shells`` how these are written, ``_manifest`` writes and
+removes them.
 
 Note: this module_util is **PRIVATE** to the collection and can have breaking changes at any time.
 """
@@ -11,75 +12,99 @@ Note: this module_util is **PRIVATE** to the collection and can have breaking ch
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Mapping, NamedTuple, Sequence
 
+from ansible_collections.ibm_quantum.platform.plugins.module_utils import _scopes
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._envfile import (
     FormatError,
     Variable,
-    assignments,
     check_name,
     check_value,
-    environment_d,
-    loader,
-    pam,
 )
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._manifest import Manifest, Plan, Target
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._family import family
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._manifest import BEGIN, END, Manifest, Plan
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._scopes import (
+    NAMED,
+    NOTHING,
+    SHARED,
+    Crontab,
+    Kernel,
+    Scope,
+    Service,
+    Wish,
+)
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._sealed import sealed
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._services import (
+    concerns_services,
+    is_drop_in,
+    tell,
+    unit_name,
+)
 
 _SHORTEST_SECRET = 8  # Ansible censors every occurrence of a secret in a result: a short one would make it unreadable
+_SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron")
+_KERNEL = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
+_OWN_SHELL = re.compile(rb"^[ \t]*SHELL[ \t]*=", re.MULTILINE)
 
 
-class Scope(NamedTuple):
-    """Where a scope's files are, and what they may ever be: path and whether it is a block."""
+class Outcome(NamedTuple):
+    """What :func:`settle` did or would do; ``restart`` are the services whose processes have older variables."""
 
-    directory: str
-    mode: int
-    known: dict[str, bool]
-    targets: list[Target]
+    plan: Plan
+    restart: list[str]
 
 
-def declared(params: dict[str, Any]) -> list[Variable]:
-    """The variables that the module's parameters ask for, none with state=absent. Raises :class:`OptionError`."""
+def wished(params: Mapping[str, Any]) -> Wish:
+    """What the module's parameters ask for; nothing with state=absent. Raises :class:`OptionError`."""
     if params["state"] == "absent":
-        return []
-    if params["variables"] is None:
-        raise OptionError("variables is missing: state=present needs it (an empty list removes all)")
-    return checked(params["variables"])
+        return NOTHING
+    if params["variables"] is None and params["platform"] is None:
+        raise OptionError(
+            "variables is missing: state=present needs it, or platform, or both (an empty list removes all)"
+        )
+    given = family(params["platform"]) if params["platform"] else []
+    variables = checked(params["variables"] or [], given)
+    system = params["scope"] == "system"
+    for option in () if system else ("secret_group", "services", "cron_files", "cron_users"):
+        if params[option]:
+            what = "with scope=user only the user can read the files" if option == "secret_group" else _USERS_OWN
+            raise OptionError(f"{option} is for scope=system; {what}")
+    scopes = frozenset(SHARED if params["scopes"] is None else params["scopes"])
+    for index, row in enumerate(params["variables"] or []):
+        _check_scopes(f"variables[{index}].scopes", row, params, scopes)
+    return Wish(
+        variables,
+        scopes,
+        _services(params["services"]),
+        _crontabs(params["cron_files"], params["cron_users"]),
+        _kernels(params["kernels"], system),
+        group_id(params["secret_group"]),
+    )
 
 
-def located(params: dict[str, Any], variables: list[Variable]) -> Scope:
-    """The files of the parameters' scope. Raises :class:`OptionError`, :class:`FormatError`."""
-    if params["scope"] == "system":
-        present = params["state"] == "present"
-        scope = system_scope(variables, group_id(params["secret_group"]) if present else None)
-        if os.geteuid() != 0:
-            raise OptionError("scope=system writes below /etc, which needs root: set become: true, or scope: user")
-        return scope
-    if params["secret_group"] is not None:
-        raise OptionError("secret_group is for scope=system; with scope=user only the user can read the files")
-    return user_scope(variables, *user_folders())
+_USERS_OWN = "a user's own services read environment.d, and ~/.config/ibm_quantum/run runs any command"
 
 
-def settle(scope: Scope, variables: list[Variable], check_mode: bool) -> Plan:
-    """Bring the scope's files to the variables; in check mode only say how. Raises Refused, OSError."""
-    manifest = Manifest(scope.directory, scope.mode, os.geteuid())
-    plan = manifest.plan(scope.targets, {v.name: v.secret for v in variables}, scope.known.items())
-    if not check_mode:
-        manifest.apply(plan)
-    return plan
-
-
-def checked(rows: list[dict[str, Any]]) -> list[Variable]:
-    """The variables of the option. Raises :class:`OptionError`."""
+def checked(rows: Sequence[Mapping[str, Any]], given: Sequence[Variable] = ()) -> list[Variable]:
+    """The variables of the option, after those that ``platform`` has given. Raises :class:`OptionError`."""
     variables: list[Variable] = []
+    names = {v.name for v in given}
+    wanted = [(v, "platform") for v in given]
     for index, row in enumerate(rows):
-        variable, place = Variable(row["name"], row["value"], row["secret"]), f"variables[{index}]"
+        scopes = row.get("scopes")
+        variable = Variable(row["name"], row["value"], row["secret"], None if scopes is None else frozenset(scopes))
+        wanted.append((variable, f"variables[{index}]"))
+    for variable, place in wanted:
         try:
             check_name(variable.name)
         except FormatError as error:
             raise OptionError(f"{place}.name {variable.name!r} {error}") from error
         if any(other.name == variable.name for other in variables):
+            if variable.name in names:
+                raise OptionError(f"{place}.name {variable.name} is set by platform, too: keep one of them")
             raise OptionError(f"{place}.name {variable.name} is on the list twice: keep one of them")
         try:
             check_value(variable.value)
@@ -101,46 +126,130 @@ def checked(rows: list[dict[str, Any]]) -> list[Variable]:
     return variables
 
 
-def system_scope(variables: list[Variable], secret_gid: int | None, etc: str = "/etc") -> Scope:
-    """The files for the whole host. Raises :class:`FormatError`."""
-    directory = os.path.join(etc, "ibm_quantum")
-    public, secret = os.path.join(directory, "environment"), os.path.join(directory, "secrets.env")
-    profile, shared = os.path.join(etc, "profile.d", "ibm_quantum.sh"), os.path.join(etc, "environment")
-    open_ones = [v for v in variables if not v.secret]
-    secrets = [v for v in variables if v.secret]
-    targets = []
-    if open_ones:
-        targets.append(Target(public, assignments(open_ones), 0o644, 0))
-    if secrets:
-        mode = 0o600 if secret_gid is None else 0o640
-        targets.append(Target(secret, assignments(secrets), mode, secret_gid or 0))
-    if variables:
-        parts = [(path, [v.name for v in some]) for path, some in ((public, open_ones), (secret, secrets)) if some]
-        targets.append(Target(profile, loader(parts), 0o644, 0))
-    if open_ones:
-        targets.append(Target(shared, pam(open_ones), 0o644, 0, block=True))
-    return Scope(directory, 0o755, {public: False, secret: False, profile: False, shared: True}, targets)
+def _check_scopes(place: str, row: Mapping[str, Any], params: Mapping[str, Any], scopes: frozenset[str]) -> None:
+    """A scope that is asked for by name must be there, and must be able to keep a secret."""
+    system = params["scope"] == "system"
+    for scope in row["scopes"] or ():
+        if scope in SHARED and scope not in scopes:
+            raise OptionError(f"{place} has {scope}, which is not among scopes: add it there, or take it off here")
+        if scope in NAMED and not any(params[option] for option in NAMED[scope]):
+            raise OptionError(f"{place} has {scope}, but {' and '.join(NAMED[scope])} name none: name one there")
+        if scope == "pam" and not system:
+            raise OptionError(f"{place} has pam, which is for scope=system only: use login or user_services")
+        if not row["secret"] or not system:
+            continue
+        if scope == "pam":
+            raise OptionError(
+                f"{place} has pam, but every user reads /etc/environment, and {row['name']} is secret: "
+                "use login, services, cron or kernels, which read the file of secrets"
+            )
+        if scope == "user_services" and not params["secret_group"]:
+            raise OptionError(
+                f"{place} has user_services, but without secret_group every user would have to be able to read the "
+                f"secret {row['name']}: set secret_group, or use scope: user, or services"
+            )
 
 
-def user_scope(variables: list[Variable], home: str, config: str) -> Scope:
-    """The files for one user, in their home and in their folder for configuration."""
-    directory = os.path.join(config, "ibm_quantum")
-    values = os.path.join(directory, "environment")
-    systemd = os.path.join(config, "environment.d", "60-ibm_quantum.conf")
-    # People keep links from these to a folder of their own: the user's process may follow the user's link.
-    others = [os.path.join(home, name) for name in (".bash_profile", ".bash_login", ".zprofile")]
-    profiles = [os.path.join(home, ".profile"), *filter(os.path.exists, others)]
-    profiles = list(dict.fromkeys(os.path.realpath(path) for path in profiles))
-    targets = []
-    if variables:
-        targets = [
-            Target(values, assignments(variables), 0o600),
-            Target(systemd, environment_d(variables), 0o600),
-        ]
-        block = loader([(values, [v.name for v in variables])])
-        targets += [Target(path, block, 0o644, block=True) for path in profiles]
-    known = {values: False, systemd: False, **dict.fromkeys(profiles, True)}
-    return Scope(directory, 0o700, known, targets)
+def _services(rows: Sequence[Mapping[str, Any]]) -> list[Service]:
+    services: list[Service] = []
+    for index, row in enumerate(rows):
+        name = unit_name(row["name"], f"services[{index}]")
+        if name in [service.name for service in services]:
+            raise OptionError(f"services[{index}].name {name} is on the list twice: keep one of them")
+        services.append(Service(name, row["secrets"], row["restart"]))
+    return services
+
+
+def _crontabs(paths: Sequence[str], users: Sequence[str]) -> list[Crontab]:
+    """The cron files of both options, each of which must be fit for a line at its beginning."""
+    found = []
+    for path in dict.fromkeys(paths):
+        if os.path.dirname(path) != "/etc/cron.d" and path != "/etc/crontab":
+            raise OptionError(f"cron_files: {path} is neither /etc/crontab nor a file in /etc/cron.d: see cron_users")
+        if not os.path.exists(path):
+            raise OptionError(f"cron_files: {path} does not exist: create it first, with the jobs that it is for")
+        found.append(Crontab(path, 0o644, None, None))
+    if users:
+        import grp  # not on every controller that only reads this file's documentation
+        import pwd
+
+        spool = next((folder for folder in _SPOOLS if os.path.isdir(folder)), None)
+        if spool is None:
+            raise OptionError(f"cron_users: this host has no {' or '.join(_SPOOLS)}: install cron first")
+        gid = next((group.gr_gid for group in grp.getgrall() if group.gr_name == "crontab"), 0)
+        for user in dict.fromkeys(users):
+            try:
+                uid = pwd.getpwnam(user).pw_uid
+            except KeyError:
+                raise OptionError(
+                    f"cron_users: no user {user!r} on this host: create it (ansible.builtin.user)"
+                ) from None
+            found.append(Crontab(os.path.join(spool, user), 0o600, uid, gid))
+    for cron in found:
+        if _OWN_SHELL.search(_without_block(cron.path)):
+            raise OptionError(
+                f"{cron.path} sets SHELL itself, which would undo what is set here: take that line off, or leave the "
+                "file out and put /etc/ibm_quantum/run before the commands of the jobs"
+            )
+    return found
+
+
+def _without_block(path: str) -> bytes:
+    """What is others' in a cron file. One that is no file is refused later, by the manifest."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError:
+        return b""
+    return re.sub(re.escape(BEGIN.encode()) + b".*?" + re.escape(END.encode()), b"", content, flags=re.DOTALL)
+
+
+def _kernels(rows: Sequence[Mapping[str, Any]], system: bool) -> list[Kernel]:
+    kernels: list[Kernel] = []
+    for index, row in enumerate(rows):
+        place, folder = f"kernels[{index}]", row["directory"]
+        if not _KERNEL.match(row["name"]):
+            raise OptionError(f"{place}.name {row['name']!r} is no name of a kernel: a-z, 0-9, '.', '_' and '-' only")
+        if row["name"] in [kernel.name for kernel in kernels]:
+            raise OptionError(f"{place}.name {row['name']} is on the list twice: keep one of them")
+        if not os.path.isabs(row["python"]):
+            raise OptionError(f"{place}.python must be an absolute path of the host, not {row['python']!r}")
+        if folder is None:
+            own = os.path.join(str(Path.home()), ".local", "share")
+            data = "/usr/local/share" if system else os.environ.get("XDG_DATA_HOME") or own
+            folder = os.path.join(data, "jupyter", "kernels")
+        if not os.path.isabs(folder):
+            raise OptionError(f"{place}.directory must be an absolute path of the host, not {folder!r}")
+        kernels.append(Kernel(row["name"], row["display_name"], row["python"], folder))
+    return kernels
+
+
+def located(params: Mapping[str, Any], wish: Wish) -> Scope:
+    """The files of the parameters' scope. Raises :class:`OptionError`, :class:`FormatError`."""
+    if params["scope"] == "system":
+        scope = _scopes.system(wish)
+        if os.geteuid() != 0:
+            raise OptionError("scope=system writes below /etc, which needs root: set become: true, or scope: user")
+        return scope
+    home, config = user_folders()
+    return _scopes.user(wish, home, config, _login_shell())
+
+
+def settle(scope: Scope, wish: Wish, check_mode: bool) -> Outcome:
+    """Bring the scope's files to what is wished; in check mode only say how. Raises OptionError, Refused, OSError."""
+    manifest = Manifest(scope.directory, scope.mode, os.geteuid())
+    targets = sealed(scope.targets, os.path.join(scope.directory, "credentials"), check_mode)
+    plan = manifest.plan(targets, {v.name: v.secret for v in wish.variables}, scope.known.items())
+    changed = [change.path for change in plan.changes]
+    if manifest.pending or not targets:
+        # What a run that was killed had written, or taken away, may not have come to systemd's ears.
+        paths = [*(target.path for target in targets), *manifest.paths]
+        changed += [path for path in paths if is_drop_in(path) and path not in changed]
+    concerned = [path for path in changed if concerns_services(path, scope.directory)]
+    if not check_mode:
+        manifest.apply(plan, lambda: tell(concerned, wish.services))
+    stale = wish.services if concerned and plan.changed else []
+    return Outcome(plan, [service.name for service in stale if not service.restart])
 
 
 def group_id(name: str | None) -> int | None:
@@ -173,3 +282,12 @@ def user_folders() -> tuple[str, str]:
         )
     config = os.environ.get("XDG_CONFIG_HOME", "")
     return home, config if os.path.isabs(config) else os.path.join(home, ".config")
+
+
+def _login_shell() -> str:
+    import pwd  # not on every controller that only reads this file's documentation
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_shell
+    except KeyError:
+        return ""

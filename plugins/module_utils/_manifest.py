@@ -11,16 +11,26 @@ Note: this module_util is **PRIVATE** to the collection and can have breaking ch
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import os
 import re
 import secrets
 import stat
-from typing import Any, Iterable, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._envfile import HEADER, digester, masked
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._files import (
+    File,
+    Refused,
+    mkdir,
+    mode_of,
+    read,
+    remove,
+    rmdir,
+    temporary,
+    unlink,
+    write,
+)
 
 BEGIN = "# BEGIN ibm_quantum.platform (managed by Ansible)\n"
 END = "# END ibm_quantum.platform\n"
@@ -37,25 +47,18 @@ class Target(NamedTuple):
     mode: int = 0o644
     gid: int | None = None  # None: whatever it is
     block: bool = False
-
-
-class Refused(Exception):
-    """The host is in a state in which going on would be unsafe or destroy something. The text names path and remedy."""
-
-
-class _File(NamedTuple):
-    content: bytes
-    mode: int
-    uid: int
-    gid: int
+    top: bool = False  # a block that must come first in its file
+    uid: int | None = None  # None: the one who writes
+    mark: str = HEADER  # what tells that a whole file is ours; HEADER is put before a text that lacks it
+    open: bool = False  # holds no values, so a diff shows it as it is
 
 
 class Change(NamedTuple):
     """One file that differs. ``new`` is None for a file that goes; the texts are masked, fit for a diff."""
 
     path: str
-    old: _File | None
-    new: _File | None
+    old: File | None
+    new: File | None
     before: str
     after: str
 
@@ -80,7 +83,7 @@ class Manifest:
         self.path = os.path.join(directory, "manifest.json")
         self._check_directory(os.path.dirname(directory))
         self._check_directory(directory)
-        self._file = _read(self.path)
+        self._file = read(self.path)
         try:
             data = json.loads(self._file.content.decode("utf-8")) if self._file else {}
             if data.get("format", _FORMAT) > _FORMAT:
@@ -89,9 +92,11 @@ class Manifest:
             self._directories: list[str] = [str(path) for path in data.get("directories", [])]
             self._secret: dict[str, bool] = {str(k): bool(v) for k, v in data.get("variables", {}).items()}
             self._salt = str(data.get("salt") or secrets.token_hex(8))
+            self._pending = bool(data.get("pending"))
         except (ValueError, TypeError, AttributeError):
             # Only a file edited by hand comes here. Files and blocks of ours are known by their markers, too.
             self._files, self._directories, self._secret, self._salt = {}, [], {}, secrets.token_hex(8)
+            self._pending = True
 
     def plan(self, targets: Sequence[Target], variables: dict[str, bool], known: Iterable[tuple[str, bool]]) -> Plan:
         """Compare the host with the targets. ``variables``: name to whether it is secret. ``known``: path and whether a
@@ -124,8 +129,8 @@ class Manifest:
                 "files": files,
                 "directories": needed,
             }
-        litter = [path for path in map(_temporary, [self.path, *files, *gone]) if os.path.lexists(path)]
-        repair = bool(targets) and self.directory not in directories and _mode(self.directory) != self.mode
+        litter = [path for path in map(temporary, [self.path, *files, *gone]) if os.path.lexists(path)]
+        repair = bool(targets) and self.directory not in directories and mode_of(self.directory) != self.mode
         if manifest is None:
             stale = self._file is not None or (os.path.isdir(self.directory) and not self._foreign(gone))
         else:
@@ -133,55 +138,67 @@ class Manifest:
         changed = bool(changes or directories or litter or repair or stale)
         return Plan(changes, directories, litter, repair, manifest, changed)
 
-    def apply(self, plan: Plan) -> None:
-        """Carry the plan out. Raises OSError."""
+    @property
+    def pending(self) -> bool:
+        """Whether a run was killed between its first write and its last."""
+        return self._pending
+
+    @property
+    def paths(self) -> list[str]:
+        """The files that earlier runs have written."""
+        return list(self._files)
+
+    def apply(self, plan: Plan, settle: Callable[[], None] = lambda: None) -> None:
+        """Carry the plan out. ``settle`` is called once the files are right; a run that is killed before it has
+        returned is :attr:`pending` for the next. Raises OSError."""
         if not plan.changed:
             return
         for path in plan.litter:
-            _unlink(path)
+            unlink(path)
         for path in plan.directories:
             if (self.directory + os.sep).startswith(path + os.sep):  # the manifest needs it
-                _mkdir(path, self.mode)
+                mkdir(path, self.mode)
         if plan.repair:
             os.chmod(self.directory, self.mode)
         if plan.manifest is not None:
-            union = dict(plan.manifest, files={**self._files, **plan.manifest["files"]})
+            union = dict(plan.manifest, pending=True, files={**self._files, **plan.manifest["files"]})
             union["directories"] = list(dict.fromkeys(self._directories + plan.manifest["directories"]))
             self._write_manifest(union)
         for path in plan.directories:
             if not os.path.isdir(path):
-                _mkdir(path, self.mode)
+                mkdir(path, self.mode)
         for change in plan.changes:
             if change.new is None:
-                _remove(change.path)
+                remove(change.path)
             else:
-                _write(change.path, change.old, change.new)
+                write(change.path, change.old, change.new)
+        settle()
         keep = plan.manifest["directories"] if plan.manifest else []
         for path in reversed(self._directories):
             if path not in keep:
-                _rmdir(path)
+                rmdir(path)
         if plan.manifest is not None:
             self._write_manifest(plan.manifest)
         else:
-            _remove(self.path)
-            _rmdir(self.directory)
+            remove(self.path)
+            rmdir(self.directory)
             for path in reversed(self._directories):  # those that held the collection's own directory
-                _rmdir(path)
+                rmdir(path)
 
     def _foreign(self, paths: Iterable[str]) -> bool:
         """Whether the collection's own directory holds anything but these files, the manifest and what is temporary."""
         ours = {self.path, *paths}
-        ours |= {_temporary(path) for path in ours}
+        ours |= {temporary(path) for path in ours}
         return any(os.path.join(self.directory, name) not in ours for name in os.listdir(self.directory))
 
     def _compare(self, target: Target, shown: Iterable[str]) -> tuple[dict[str, bool], Change | None]:
         """The manifest's row for a target, and the change that it needs."""
         self._check_directory(os.path.dirname(target.path))
-        old, row = _read(target.path), self._files.get(target.path)
+        old, row = read(target.path), self._files.get(target.path)
         if not target.block:
-            if old and not row and not old.content.startswith(HEADER.encode()):
+            if old and not row and target.mark.encode() not in old.content:
                 raise Refused(f"{target.path} exists and is not of this collection: move it away, then run this again")
-            content = (HEADER + target.text).encode("utf-8")
+            content = (target.text if target.mark in target.text else HEADER + target.text).encode("utf-8")
             row = {"block": False}
         else:
             before = old.content if old else b""
@@ -192,18 +209,19 @@ class Manifest:
                 newline = bool(row and row.get("newline"))
                 content = before[: blocks[0].start()] + block + _BLOCK.sub(b"", before[blocks[0].end() :])
             else:
-                newline = bool(before) and not before.endswith(b"\n")
-                content = before + (b"\n" if newline else b"") + block
+                newline = bool(before) and not before.endswith(b"\n") and not target.top
+                content = block + before if target.top else before + (b"\n" if newline else b"") + block
             row = {"block": True, "created": created, "newline": newline}
         gid = target.gid if target.gid is not None else old.gid if old else -1
-        new = _File(content, target.mode, self.uid, gid)
+        new = File(content, target.mode, self.uid if target.uid is None else target.uid, gid)
         if target.block and old:
-            new = _File(content, old.mode, old.uid, old.gid)
-        return row, None if new == old else self._change(target.path, target.block, old, new, shown)
+            new = File(content, old.mode, old.uid, old.gid)
+        plain = target.text if target.open else ""
+        return row, None if new == old else self._change(target.path, target.block, old, new, shown, plain)
 
     def _removal(self, path: str, block: bool, shown: Iterable[str]) -> Change | None:
         """The change that takes a file or a block off, if it is there."""
-        old, row = _read(path), self._files.get(path, {})
+        old, row = read(path), self._files.get(path, {})
         if old is None:
             return None
         self._check_directory(os.path.dirname(path))
@@ -217,13 +235,23 @@ class Manifest:
                 content = content[:-1]
             if content or not row.get("created"):
                 new = old._replace(content=content)
-        elif not row and not old.content.startswith(HEADER.encode()):
+        elif not row and HEADER.encode() not in old.content:
             return None  # someone else's
         return self._change(path, block, old, new, shown)
 
-    def _change(self, path: str, block: bool, old: _File | None, new: _File | None, shown: Iterable[str]) -> Change:
+    def _change(
+        self, path: str, block: bool, old: File | None, new: File | None, shown: Iterable[str], plain: str = ""
+    ) -> Change:
+        """``plain``: text without values. Its lines are shown; what somebody else wrote between them is not."""
         texts = [_text(old, block), _text(new, block)]
-        texts = [masked(text, digester(self._salt), shown) for text in texts]
+        if plain:
+            known = {*plain.splitlines(True), HEADER}
+            texts = [
+                "".join(x if x in known else masked(x, digester(self._salt), ()) for x in text.splitlines(True))
+                for text in texts
+            ]
+        else:
+            texts = [masked(text, digester(self._salt), shown) for text in texts]
         if old and new and old[1:] != new[1:]:
             texts = [
                 "# mode {:04o}, uid {}, gid {}\n".format(*file[1:]) + text for file, text in zip((old, new), texts)
@@ -250,127 +278,22 @@ class Manifest:
             raise Refused(f"{path} is no directory: move it away, then run this again")
         if info.st_uid not in (0, self.uid):
             raise Refused(f"{path} belongs to uid {info.st_uid}, who could replace what is written there: chown it")
-        others = info.st_mode & stat.S_IWOTH and not info.st_mode & stat.S_ISVTX
-        if others or (info.st_mode & stat.S_IWGRP and info.st_gid not in (0, os.getegid())):
+        group = info.st_mode & stat.S_IWGRP and info.st_gid not in (0, os.getegid())
+        if (info.st_mode & stat.S_IWOTH or group) and not info.st_mode & stat.S_ISVTX:
             raise Refused(f"{path} is writable by others, who could replace what is written there: chmod go-w it")
 
     def _stale(self, manifest: dict[str, Any]) -> bool:
         return self._file is None or self._file != self._manifest_file(manifest)._replace(gid=self._file.gid)
 
-    def _manifest_file(self, manifest: dict[str, Any]) -> _File:
+    def _manifest_file(self, manifest: dict[str, Any]) -> File:
         content = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
-        return _File(content.encode("utf-8"), 0o600, self.uid, -1)
+        return File(content.encode("utf-8"), 0o600, self.uid, -1)
 
     def _write_manifest(self, manifest: dict[str, Any]) -> None:
         new = self._manifest_file(manifest)
         if self._stale(manifest):
-            _write(self.path, self._file, new)
-            self._file = _read(self.path)
-
-
-def _read(path: str) -> _File | None:
-    """A regular file, or None. A symbolic link or anything else is refused: it could lead anywhere."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise Refused(f"{path} is a symbolic link: put a regular file there, then run this again") from None
-        raise
-    info = os.fstat(fd)
-    if not stat.S_ISREG(info.st_mode):
-        os.close(fd)
-        raise Refused(f"{path} is no regular file: move it away, then run this again")
-    with os.fdopen(fd, "rb") as stream:
-        return _File(stream.read(), stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid)
-
-
-def _temporary(path: str) -> str:
-    """One name for each file, so that what a killed run left is overwritten or removed by the next one."""
-    return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.ibm_quantum.tmp")
-
-
-def _write(path: str, old: _File | None, new: _File) -> None:
-    """Bring a file to a content, owner and mode; at no moment is the content open to more readers than at the end."""
-    if old and old.content == new.content:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            _own(fd, old, new)
-        finally:
-            os.close(fd)
-        return
-    temporary = _temporary(path)
-    _unlink(temporary)
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as stream:
-            stream.write(new.content)
-            stream.flush()
-            _own(fd, None, new)
-            if old:
-                _copy_label(path, fd)
-            os.fsync(fd)
-        os.rename(temporary, path)
-    except BaseException:
-        _unlink(temporary)
-        raise
-    _sync(os.path.dirname(path))
-
-
-def _own(fd: int, old: _File | None, new: _File) -> None:
-    os.fchmod(fd, new.mode & (old.mode if old else 0o600))  # never wider before the owner is right
-    info = os.fstat(fd)
-    if info.st_uid != new.uid or new.gid not in (-1, info.st_gid):
-        os.fchown(fd, new.uid, new.gid)
-    os.fchmod(fd, new.mode)
-
-
-def _copy_label(path: str, fd: int) -> None:
-    """Keep the SELinux context of the file that is replaced; a new file has its directory's."""
-    name = "security.selinux"
-    with contextlib.suppress(OSError, AttributeError):  # no SELinux here, or no Linux
-        os.setxattr(fd, name, os.getxattr(path, name, follow_symlinks=False))
-
-
-def _remove(path: str) -> None:
-    _unlink(_temporary(path))
-    _unlink(path)
-    _sync(os.path.dirname(path))
-
-
-def _unlink(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-
-
-def _mkdir(path: str, mode: int) -> None:
-    os.mkdir(path, mode)
-    os.chmod(path, mode)  # whatever the umask
-
-
-def _rmdir(path: str) -> None:
-    """Remove a directory unless something of somebody else's is in it."""
-    try:
-        os.rmdir(path)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
-            raise
-
-
-def _sync(directory: str) -> None:
-    try:
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _mode(path: str) -> int:
-    return stat.S_IMODE(os.stat(path).st_mode)
+            write(self.path, self._file, new)
+            self._file = read(self.path)
 
 
 def _blocks(path: str, content: bytes) -> list[re.Match[bytes]]:
@@ -381,7 +304,7 @@ def _blocks(path: str, content: bytes) -> list[re.Match[bytes]]:
     return blocks
 
 
-def _text(file: _File | None, block: bool) -> str:
+def _text(file: File | None, block: bool) -> str:
     """What a diff shows of a file: all of it if it is ours, else only our block."""
     if file is None:
         return ""

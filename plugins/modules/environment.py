@@ -8,13 +8,13 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: environment
-short_description: Set environment variables for logins and services, secrets kept secret
+short_description: Set environment variables wherever they are needed, secrets kept secret
 version_added: 0.1.0
 description:
-  - Declare variables once. They are written where login shells, PAM sessions and systemd services look for them,
-    each file in its own grammar.
-  - Secrets go only into a file that nobody but root (and one group, on request) can read, or, for O(scope=user), into
-    files that only the user can read. They appear in no diff, no log and no result.
+  - Declare variables once. They are written where login shells, PAM sessions, systemd services, cron jobs and Jupyter
+    kernels look for them, each file in its own grammar, all in one execution of this module.
+  - Secrets go only into files that nobody but root (and one group, on request) can read, or, for O(scope=user), into
+    files that only the user can read. They appear in no diff, no log, no command line and no result.
   - Variables that leave the list are removed from the host. O(state=absent) removes all of it and leaves the host byte
     for byte as it was.
 author:
@@ -33,17 +33,55 @@ attributes:
 options:
   state:
     description:
-      - With V(present), the host has exactly the O(variables) of the list.
-      - With V(absent), everything that this module wrote in the O(scope) is removed; O(variables) is not looked at.
+      - With V(present), the host has exactly the variables of O(platform) and O(variables).
+      - With V(absent), everything that this module wrote in the O(scope) is removed; no other option but O(leftovers)
+        is looked at.
     type: str
     choices: [present, absent]
     default: present
+  platform:
+    description:
+      - The family of variables that programs for the IBM Quantum Platform read, all consistent with each other.
+      - At least one of O(platform) and O(variables) is required with O(state=present).
+    type: dict
+    suboptions:
+      api_key:
+        description:
+          - The API key, as E(IQP_API_TOKEN) for programs after IBM's guide and as E(QISKIT_IBM_TOKEN) for IBM's
+            clients. Both are secret.
+          - Leave it out on a host that is not to have a key.
+        type: str
+      instance:
+        description: The instance's CRN, as E(QISKIT_IBM_INSTANCE).
+        type: str
+      channel:
+        description: E(QISKIT_IBM_CHANNEL).
+        type: str
+        choices: [ibm_quantum_platform, ibm_cloud]
+        default: ibm_quantum_platform
+      url:
+        description: E(QISKIT_IBM_URL), for who has to reach the platform by another URL than C(https://cloud.ibm.com).
+        type: str
+      iam_url:
+        description: E(IAM_URL), likewise for C(https://iam.cloud.ibm.com).
+        type: str
+      proxy:
+        description:
+          - The URL of a proxy, as E(HTTPS_PROXY) and E(https_proxy). With a user in it, it is secret.
+        type: str
+      no_proxy:
+        description: Hosts that are reached without the proxy, as E(NO_PROXY) and E(no_proxy).
+        type: list
+        elements: str
+        default: []
+      ca_path:
+        description:
+          - A file of CA certificates on the host, as E(REQUESTS_CA_BUNDLE). IBM's clients do not use the host's own
+            trust store without it, as in C(/etc/ssl/certs/ca-certificates.crt).
+        type: str
   variables:
     description:
-      - All the variables of this scope. One that was on the list before and is not now is removed from the host.
-      - IBM's REST guide reads E(IQP_API_TOKEN); C(qiskit-ibm-runtime) reads E(QISKIT_IBM_TOKEN) and
-        E(QISKIT_IBM_INSTANCE). A host that serves both needs both.
-      - Required with O(state=present).
+      - Further variables, or all of them. One that was on the list before and is not now is removed from the host.
     type: list
     elements: dict
     suboptions:
@@ -54,8 +92,8 @@ options:
       value:
         description:
           - Its value, any text. Empty values and control characters except tab and newline are refused.
-          - V(/etc/environment) knows no escapes, so in O(scope=system) a value that is not secret cannot have a
-            newline, V(#), V($), or both kinds of quotes.
+          - V(/etc/environment) knows no escapes, so where O(variables[].scopes) have V(pam), a value that is not
+            secret cannot have a newline, V(#), V($), or both kinds of quotes.
         type: str
         required: true
       secret:
@@ -64,6 +102,14 @@ options:
           - A secret has at least 8 characters, and no variable that is not secret may hold it.
         type: bool
         default: false
+      scopes:
+        description:
+          - Where this variable is wanted. By default wherever it can be, which for a secret is everywhere but V(pam),
+            and V(user_services) without O(secret_group).
+          - A secret in a scope that cannot keep it is refused.
+        type: list
+        elements: str
+        choices: [login, pam, user_services, services, cron, kernels]
   scope:
     description:
       - V(system) sets the variables for every user of the host and needs root.
@@ -71,21 +117,109 @@ options:
     type: str
     choices: [system, user]
     default: system
+  scopes:
+    description:
+      - Which of the places that all users share get the variables. All of them by default.
+      - V(login) is login shells, namely C(sh), C(bash), and of C(zsh), C(csh) and C(fish) those that the host has.
+        V(pam) is C(/etc/environment), for sessions without a login shell, and cron.
+        V(user_services) is the services of users, by C(environment.d).
+    type: list
+    elements: str
+    choices: [login, pam, user_services]
   secret_group:
     description:
       - A group whose members may read the secrets too. The group must exist. Without it only root can.
       - Only with O(scope=system).
     type: str
+  services:
+    description:
+      - Services of systemd that get the variables, by a drop-in. Only with O(scope=system).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The unit, with or without C(.service). It need not be there yet.
+        type: str
+        required: true
+      secrets:
+        description:
+          - With V(environment), secrets are variables too. systemd reads their file as root, so the service's own user
+            needs no right to it.
+          - With V(credentials), each secret is a file C($CREDENTIALS_DIRECTORY/NAME) that only the service's processes
+            can read, and none is a variable. It takes systemd 247.
+          - With V(encrypted), likewise, and the secrets lie encrypted with a key of the host (C(systemd-creds)). It
+            takes systemd 250.
+          - With V(none), the service gets no secrets.
+        type: str
+        choices: [environment, credentials, encrypted, none]
+        default: environment
+      restart:
+        description: Whether a service that runs is restarted when what it gets has changed.
+        type: bool
+        default: false
+  cron_files:
+    description:
+      - Files in C(/etc/cron.d), or C(/etc/crontab), whose jobs get the variables. They must be there.
+      - A line C(SHELL=/etc/ibm_quantum/run) comes first in the file, which runs each command by C(/bin/sh) with the
+        variables that the job's user may read. Only with O(scope=system).
+    type: list
+    elements: path
+    default: []
+  cron_users:
+    description:
+      - Users whose own crontabs get that line. Only with O(scope=system).
+    type: list
+    elements: str
+    default: []
+  kernels:
+    description:
+      - Kernels for Jupyter that run with the variables. Each is a kernel specification of its own, beside those that
+        are there, and holds no values.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The kernel's name, which is that of its folder.
+        type: str
+        required: true
+      display_name:
+        description: The name that people see.
+        type: str
+        default: Python 3 (IBM Quantum)
+      python:
+        description: The Python to run, which must have C(ipykernel).
+        type: str
+        required: true
+      directory:
+        description:
+          - The folder for kernels. By default C(/usr/local/share/jupyter/kernels), or with O(scope=user)
+            C(~/.local/share/jupyter/kernels).
+        type: str
+  leftovers:
+    description:
+      - What to do about API keys and settings of the family that something else put on the host, as the C(export) lines
+        of IBM's guide in shell profiles, or saved accounts. With O(scope=system) all homes are looked at, with
+        O(scope=user) only the user's own.
+      - With V(report), those that contradict what is set here, or would outlive its removal, are named in a warning.
+      - With V(remove), those that stand on a line of their own are taken off the host too, and saved accounts that
+        have a token. What is left is reported.
+      - With V(ignore), nothing is looked for.
+    type: str
+    choices: [report, remove, ignore]
+    default: report
 notes:
-  - With O(scope=system) the files are V(/etc/ibm_quantum/environment) and V(/etc/ibm_quantum/secrets.env), both fit for
-    C(EnvironmentFile=) of systemd, V(/etc/profile.d/ibm_quantum.sh), which reads them at login, and a block in
-    V(/etc/environment) for PAM.
+  - With O(scope=system) values are in V(/etc/ibm_quantum/environment) and V(/etc/ibm_quantum/secrets.env), both fit for
+    C(EnvironmentFile=) of systemd, and for C(csh) and C(fish) in files beside these. All else leads to them.
   - With O(scope=user) the files are V(ibm_quantum/environment) and V(environment.d/60-ibm_quantum.conf) below
-    E(XDG_CONFIG_HOME) or V(~/.config), and a block in V(~/.profile), and in V(~/.bash_profile), V(~/.bash_login) and
-    V(~/.zprofile) where these exist.
+    E(XDG_CONFIG_HOME) or V(~/.config), and blocks in the profiles of the user's shells.
+  - The program V(/etc/ibm_quantum/run), with O(scope=user) V(~/.config/ibm_quantum/run), runs any command with the
+    variables.
   - A process that already runs keeps the environment that it has. Restart a service to make it see a change.
 seealso:
   - module: ibm_quantum.platform.endpoint_check
+  - module: ibm_quantum.platform.account
 """
 
 EXAMPLES = r"""
@@ -93,15 +227,24 @@ EXAMPLES = r"""
   become: true
   ibm_quantum.platform.environment:
     secret_group: qiskit
-    variables:
-      - name: IQP_API_TOKEN
-        value: "{{ vault_api_key }}"
-        secret: true
-      - name: QISKIT_IBM_TOKEN
-        value: "{{ vault_api_key }}"
-        secret: true
-      - name: QISKIT_IBM_INSTANCE
-        value: "{{ instance_crn }}"
+    platform:
+      api_key: "{{ vault_api_key }}"
+      instance: "{{ instance_crn }}"
+
+- name: A service, the jobs of a cron file and a Jupyter kernel have them, too
+  become: true
+  ibm_quantum.platform.environment:
+    platform:
+      api_key: "{{ vault_api_key }}"
+      instance: "{{ instance_crn }}"
+    services:
+      - name: quantum-worker
+        secrets: credentials
+        restart: true
+    cron_files: [/etc/cron.d/calibration]
+    kernels:
+      - name: ibm-quantum
+        python: /opt/ibm_quantum/qiskit/bin/python
 
 - name: For the connecting user only
   ibm_quantum.platform.environment:
@@ -142,6 +285,7 @@ files:
   sample:
     - /etc/ibm_quantum/environment
     - /etc/ibm_quantum/secrets.env
+    - /etc/ibm_quantum/run
     - /etc/profile.d/ibm_quantum.sh
     - /etc/environment
 changed_files:
@@ -151,6 +295,29 @@ changed_files:
   elements: str
   sample:
     - /etc/ibm_quantum/secrets.env
+restart_services:
+  description: Those of O(services) without O(services[].restart) whose processes do not have the present variables yet.
+  returned: success
+  type: list
+  elements: str
+  sample: [quantum-worker.service]
+leftovers:
+  description: Keys and settings of the family that others put on the host, as far as they are still there.
+  returned: success, unless O(leftovers=ignore)
+  type: list
+  elements: dict
+  sample:
+    - name: IQP_API_TOKEN
+      path: /home/alice/.bashrc
+      line: 12
+      owner: alice
+      removable: true
+conflicts:
+  description: What is wrong with them, and what to do. The same texts are warnings.
+  returned: success, unless O(leftovers=ignore)
+  type: list
+  elements: str
+  sample: []
 """
 
 from typing import Any
@@ -158,14 +325,30 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._envfile import FormatError
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._environment import declared, located, settle
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._environment import located, settle, wished
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._family import CHANNELS
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._manifest import Refused
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._scopes import NAMED, SHARED
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    # no_log on the list, not only on the values: the invocation that goes to the host's journal is a repr() of the
-    # list, in which a value with a quote or a backslash would not be recognised.
+    # no_log on the whole of both, not only on the values: the invocation that goes to the host's journal is a repr() of
+    # them, in which a value with a quote or a backslash would not be recognised.
+    "platform": {
+        "type": "dict",
+        "no_log": True,
+        "options": {
+            "api_key": {"type": "str", "no_log": True},
+            "instance": {"type": "str"},
+            "channel": {"type": "str", "choices": list(CHANNELS), "default": CHANNELS[0]},
+            "url": {"type": "str"},
+            "iam_url": {"type": "str"},
+            "proxy": {"type": "str", "no_log": True},
+            "no_proxy": {"type": "list", "elements": "str", "default": []},
+            "ca_path": {"type": "str"},
+        },
+    },
     "variables": {
         "type": "list",
         "elements": "dict",
@@ -174,11 +357,44 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "name": {"type": "str", "required": True},
             "value": {"type": "str", "required": True, "no_log": True},
             "secret": {"type": "bool", "default": False, "no_log": False},
+            "scopes": {"type": "list", "elements": "str", "choices": [*SHARED, *NAMED]},
         },
     },
     "scope": {"type": "str", "choices": ["system", "user"], "default": "system"},
+    "scopes": {"type": "list", "elements": "str", "choices": list(SHARED)},
     "secret_group": {"type": "str", "no_log": False},
+    "services": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "secrets": {
+                "type": "str",
+                "choices": ["environment", "credentials", "encrypted", "none"],
+                "default": "environment",
+                "no_log": False,
+            },
+            "restart": {"type": "bool", "default": False},
+        },
+    },
+    "cron_files": {"type": "list", "elements": "path", "default": []},
+    "cron_users": {"type": "list", "elements": "str", "default": []},
+    "kernels": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "display_name": {"type": "str", "default": "Python 3 (IBM Quantum)"},
+            "python": {"type": "str", "required": True},
+            "directory": {"type": "str"},
+        },
+    },
+    "leftovers": {"type": "str", "choices": ["report", "remove", "ignore"], "default": "report"},
 }
+
+_HIDDEN = ("platform", "variables")
 
 
 class Module(AnsibleModule):
@@ -188,24 +404,26 @@ class Module(AnsibleModule):
     """
 
     def fail_json(self, msg: str, **kwargs: Any) -> None:
-        shown = {name: value for name, value in self.params.items() if name != "variables"}
+        shown = {name: value for name, value in self.params.items() if name not in _HIDDEN}
         super().fail_json(msg, **{"invocation": {"module_args": shown}, **kwargs})
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Bring the host to the state the parameters ask for. Raises OptionError, FormatError, Refused, OSError."""
-    variables = declared(module.params)
-    scope = located(module.params, variables)
-    plan = settle(scope, variables, module.check_mode)
+    wish = wished(module.params)
+    module.no_log_values.update(v.value for v in wish.variables if v.secret)
+    scope = located(module.params, wish)
+    plan, restart = settle(scope, wish, module.check_mode)
     return {
         "changed": plan.changed,
         "scope": module.params["scope"],
         "variables": [
             {"name": v.name, "secret": True} if v.secret else {"name": v.name, "secret": False, "value": v.value}
-            for v in variables
+            for v in wish.variables
         ],
         "files": [target.path for target in scope.targets],
         "changed_files": [change.path for change in plan.changes],
+        "restart_services": restart,
         "diff": [
             {"before_header": c.path, "after_header": c.path, "before": c.before, "after": c.after}
             for c in plan.changes
@@ -215,9 +433,12 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 
 def _censor_only_secrets(module: AnsibleModule) -> None:
     """Only now can it be told what is secret: the argument spec had to hide every name and value."""
-    rows = module.params["variables"] or []
+    rows, platform = module.params["variables"] or [], module.params["platform"] or {}
+    secrets = [row["value"] for row in rows if row["secret"]] + [platform.get("api_key")]
+    if "@" in (platform.get("proxy") or ""):
+        secrets.append(platform["proxy"])
     module.no_log_values.clear()
-    module.no_log_values.update(row["value"] for row in rows if row["secret"] and row["value"])
+    module.no_log_values.update(secret for secret in secrets if secret)
 
 
 def main() -> None:
@@ -229,7 +450,7 @@ def main() -> None:
         prefix = "variables: " if isinstance(error, FormatError) else ""
         module.fail_json(msg=f"{prefix}{error}")
     except OSError as error:
-        module.fail_json(msg=f"Cannot write {error.filename or 'the environment files'}: {error.strerror}")
+        module.fail_json(msg=f"Cannot write {error.filename or 'the environment files'}: {error.strerror or error}")
     else:
         module.exit_json(**result)
 

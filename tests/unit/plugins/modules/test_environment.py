@@ -83,7 +83,8 @@ def test_onboard_and_offboard_a_user(user: User) -> None:
     (user.home / ".bash_profile").write_text(". ~/.profile\n")
     before = user.tree()
     config = user.home / ".config"
-    files = [config / "ibm_quantum/environment", config / "environment.d/60-ibm_quantum.conf"]
+    files = [config / "ibm_quantum/environment", config / "ibm_quantum/run"]
+    files += [config / "environment.d/60-ibm_quantum.conf"]
     files += [user.home / ".profile", user.home / ".bash_profile"]
 
     foretold = user.run([TOKEN, CRN], check=True)
@@ -92,7 +93,7 @@ def test_onboard_and_offboard_a_user(user: User) -> None:
     assert result["changed"] and result["changed_files"] == foretold["changed_files"] == [str(path) for path in files]
     assert result["files"] == [str(path) for path in files]
     assert result["variables"] == [{"name": TOKEN["name"], "secret": True}, {**CRN, "secret": False}]
-    assert [path.stat().st_mode & 0o777 for path in files] == [0o600, 0o600, 0o644, 0o644]
+    assert [path.stat().st_mode & 0o777 for path in files] == [0o600, 0o700, 0o600, 0o644, 0o644]
     assert (config / "ibm_quantum").stat().st_mode & 0o777 == 0o700
     for shell in ("sh", "bash"):
         assert user.login(shell).items() >= {TOKEN["name"]: KEY, CRN["name"]: CRN["value"]}.items()
@@ -192,7 +193,7 @@ def test_links_of_the_user_are_followed(user: User) -> None:
     (user.home / ".zprofile").symlink_to("dotfiles/profile")
     before = user.tree()
     result = user.run([TOKEN])
-    assert result["files"][2:] == [str(user.home / "dotfiles" / "profile")]
+    assert result["files"][3:] == [str(user.home / "dotfiles" / "profile")]
     assert (user.home / ".profile").is_symlink() and user.login()[TOKEN["name"]] == KEY
     user.run(state="absent")
     assert user.tree() == before
