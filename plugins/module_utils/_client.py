@@ -22,6 +22,7 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._iam import (
     TrustedProfile,
 )
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._module import ModuleLike
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._token import claims
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._token_cache import TokenCache
 
 #: The only Runtime call that needs no instance.
@@ -86,10 +87,21 @@ class Client:
         try:
             return send()
         except ApiError as error:
+            error.remedy = self._other_account(error, token) or error.remedy
             if error.status != 401 or not self.iam.reject(token):
                 raise
         token = self.iam.token().value
         return send()
+
+    def _other_account(self, error: ApiError, token: str) -> str:
+        """What to do about the key of one account with the instance of another, which IBM answers with a bare 403."""
+        instance, account = self.settings.instance, (claims(token).get("account") or {}).get("bss")
+        if error.status != 403 or not (instance and account) or account == instance.account_id:
+            return ""
+        return (
+            f"The credential is of account {account}, but 'instance' is of account {instance.account_id}: give both of "
+            "one account"
+        )
 
     def resolve(self, target: str) -> tuple[str, dict[str, str]]:
         """The URL of a target and the headers that its service wants besides the token."""

@@ -111,10 +111,20 @@ def assignments(variables: Iterable[Variable]) -> str:
 
 
 def environment_d(variables: Iterable[Variable]) -> str:
-    """Lines for ``environment.d``: the quoting of :func:`assignments`, then systemd expands ``$``; ``$$`` gives one."""
-    return "".join(
-        '{}="{}"\n'.format(v.name, re.sub(r'(["\\`])', r"\\\1", v.value).replace("$", "$$")) for v in variables
-    )
+    """Lines for ``environment.d``: the quoting of :func:`assignments`, then systemd expands ``$``; ``$$`` gives one.
+
+    Raises :class:`FormatError`, naming the variable, for a newline or tab: on their way from the file's reader to the
+    user's manager systemd (252 and 257, not 247) makes a backslash and a letter of them.
+    """
+    return "".join(_environment_d_line(v) for v in variables)
+
+
+def _environment_d_line(variable: Variable) -> str:
+    name, value = variable.name, variable.value
+    for char, word in (("\n", "newline"), ("\t", "tab")):
+        if char in value:
+            raise FormatError(f"{name}: the value has a {word}: environment.d cannot hold that for a user's services")
+    return '{}="{}"\n'.format(name, re.sub(r'(["\\`])', r"\\\1", value).replace("$", "$$"))
 
 
 def pam(variables: Iterable[Variable]) -> str:
@@ -128,7 +138,12 @@ def pam(variables: Iterable[Variable]) -> str:
 
 def _pam_line(variable: Variable) -> str:
     name, value = variable.name, variable.value
-    for char, word in (("\n", "a newline"), ("#", "'#', which begins a comment"), ("$", "'$', which systemd expands")):
+    for char, word in (
+        ("\n", "a newline"),
+        ("\t", "a tab, of which systemd makes two characters"),
+        ("#", "'#', which begins a comment"),
+        ("$", "'$', which systemd expands"),
+    ):
         if char in value:
             raise FormatError(f"{name}: the value has {word}: /etc/environment cannot hold that")
     if _PLAIN.match(value):

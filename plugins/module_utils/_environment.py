@@ -25,6 +25,14 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._envfile impo
 )
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._family import family
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._leftovers import (
+    Edit,
+    Leftover,
+    apply,
+    conflicts,
+    find,
+    removal,
+)
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._manifest import BEGIN, END, Manifest, Plan
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._scopes import (
     NAMED,
@@ -55,6 +63,15 @@ class Outcome(NamedTuple):
 
     plan: Plan
     restart: list[str]
+    salt: str
+
+
+class Others(NamedTuple):
+    """What others wrote: what is left of it, what is wrong with that, and the edits that take off what is not left."""
+
+    left: list[Leftover]
+    conflicts: list[str]
+    edits: list[Edit]
 
 
 def wished(params: Mapping[str, Any]) -> Wish:
@@ -249,7 +266,44 @@ def settle(scope: Scope, wish: Wish, check_mode: bool) -> Outcome:
     if not check_mode:
         manifest.apply(plan, lambda: tell(concerned, wish.services))
     stale = wish.services if concerned and plan.changed else []
-    return Outcome(plan, [service.name for service in stale if not service.restart])
+    return Outcome(plan, [service.name for service in stale if not service.restart], manifest.salt)
+
+
+def others(params: Mapping[str, Any], wish: Wish, scope: Scope, salt: str, check_mode: bool) -> Others:
+    """Look at what others wrote; with leftovers=remove take off what can go. Raises OptionError, Refused, OSError,
+    RuntimeError."""
+    if params["leftovers"] == "ignore":
+        return Others([], [], [])
+    found = find(_homes(params["scope"] == "system"), mine=[t.path for t in scope.targets if not t.block])
+    edits: list[Edit] = []
+    if params["leftovers"] == "remove":
+        edits = removal(found, salt)
+        if not check_mode:
+            apply(edits)
+        gone = {edit.path for edit in edits}
+        found = [leftover for leftover in found if not (leftover.removable and leftover.path in gone)]
+    return Others(found, conflicts(found, {v.name: v.value for v in wish.variables}, salt), edits)
+
+
+def _homes(system: bool) -> list[tuple[str, str]]:
+    """The user, or root and the people of this host: name and home. A directory service's users are not listed."""
+    import pwd  # not on every controller that only reads this file's documentation
+
+    if not system:
+        try:
+            return [(pwd.getpwuid(os.geteuid()).pw_name, user_folders()[0])]
+        except KeyError:  # a uid without a name, as in containers
+            return []
+    found = []
+    with open("/etc/passwd", encoding="utf-8", errors="replace") as file:
+        for fields in (line.split(":") for line in file):
+            if len(fields) == 7 and fields[2].isdigit() and (fields[2] == "0" or 1000 <= int(fields[2]) < 65534):
+                try:
+                    if os.stat(fields[5]).st_uid == int(fields[2]):
+                        found.append((fields[0], fields[5]))
+                except OSError:
+                    continue  # no home, or one that is not mounted now
+    return found
 
 
 def group_id(name: str | None) -> int | None:

@@ -144,6 +144,11 @@ class Manifest:
         return self._pending
 
     @property
+    def salt(self) -> str:
+        """What the digests of secrets in this host's diffs begin with."""
+        return self._salt
+
+    @property
     def paths(self) -> list[str]:
         """The files that earlier runs have written."""
         return list(self._files)
@@ -198,7 +203,7 @@ class Manifest:
         if not target.block:
             if old and not row and target.mark.encode() not in old.content:
                 raise Refused(f"{target.path} exists and is not of this collection: move it away, then run this again")
-            content = (target.text if target.mark in target.text else HEADER + target.text).encode("utf-8")
+            content = (target.text if target.mark in target.text else _headed(target.text)).encode("utf-8")
             row = {"block": False}
         else:
             before = old.content if old else b""
@@ -302,6 +307,12 @@ def _blocks(path: str, content: bytes) -> list[re.Match[bytes]]:
     if content.count(BEGIN.encode()) != len(blocks) or content.count(END.rstrip().encode()) != len(blocks):
         raise Refused(f"{path} has a marker of ibm_quantum.platform without its partner: remove that line by hand")
     return blocks
+
+
+def _headed(text: str) -> str:
+    """A whole file's text with the line that says whose it is; after the first where that names the interpreter."""
+    first, newline, rest = text.partition("\n")
+    return first + newline + HEADER + rest if text.startswith("#!") else HEADER + text
 
 
 def _text(file: File | None, block: bool) -> str:

@@ -115,6 +115,8 @@ def drop_in(environment_files: Iterable[str], credentials: Iterable[tuple[str, s
     for name, path in credentials:
         if not _CREDENTIAL.match(name):
             raise FormatError(f"{name!r} is no name of a credential: letters, digits, '_', '-' and '.' only")
+        if re.search(r"[\s\\]", path):  # systemd 254 to 257 hands it on to its executor unquoted
+            raise FormatError(f"{path!r} cannot be a credential's file: a path without blanks and \\ only")
         lines.append(f"{option}={name}:{_unit_path(path)}")
     return "\n".join(lines) + "\n"
 

@@ -303,7 +303,7 @@ restart_services:
   sample: [quantum-worker.service]
 leftovers:
   description: Keys and settings of the family that others put on the host, as far as they are still there.
-  returned: success, unless O(leftovers=ignore)
+  returned: success
   type: list
   elements: dict
   sample:
@@ -314,7 +314,7 @@ leftovers:
       removable: true
 conflicts:
   description: What is wrong with them, and what to do. The same texts are warnings.
-  returned: success, unless O(leftovers=ignore)
+  returned: success
   type: list
   elements: str
   sample: []
@@ -325,11 +325,17 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._envfile import FormatError
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._environment import located, settle, wished
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._environment import (
+    Others,
+    located,
+    others,
+    settle,
+    wished,
+)
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._family import CHANNELS
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._manifest import Refused
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._scopes import NAMED, SHARED
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._scopes import NAMED, SHARED, Scope, Wish
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -413,22 +419,43 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     wish = wished(module.params)
     module.no_log_values.update(v.value for v in wish.variables if v.secret)
     scope = located(module.params, wish)
-    plan, restart = settle(scope, wish, module.check_mode)
+    outcome = settle(scope, wish, module.check_mode)
+    plan = outcome.plan
+    found = _others(module, wish, scope, outcome.salt)
+    for text in found.conflicts:
+        module.warn(text)
+    changes = [(c.path, c.before, c.after) for c in (*plan.changes, *found.edits)]
     return {
-        "changed": plan.changed,
+        "changed": plan.changed or bool(found.edits),
         "scope": module.params["scope"],
         "variables": [
             {"name": v.name, "secret": True} if v.secret else {"name": v.name, "secret": False, "value": v.value}
             for v in wish.variables
         ],
         "files": [target.path for target in scope.targets],
-        "changed_files": [change.path for change in plan.changes],
-        "restart_services": restart,
+        "changed_files": [path for path, before, after in changes],
+        "restart_services": outcome.restart,
+        "leftovers": [
+            {"name": x.name, "path": x.path, "line": x.line, "owner": x.owner, "removable": x.removable}
+            for x in found.left
+        ],
+        "conflicts": found.conflicts,
         "diff": [
-            {"before_header": c.path, "after_header": c.path, "before": c.before, "after": c.after}
-            for c in plan.changes
+            {"before_header": path, "after_header": path, "before": before, "after": after}
+            for path, before, after in changes
         ],
     }
+
+
+def _others(module: AnsibleModule, wish: Wish, scope: Scope, salt: str) -> Others:
+    """What others wrote on the host. Where that cannot be seen, only who wants it removed needs to stop."""
+    try:
+        return others(module.params, wish, scope, salt, module.check_mode)
+    except (OSError, RuntimeError) as error:
+        if module.params["leftovers"] == "remove":
+            raise Refused(f"leftovers=remove: cannot look through the homes of this host: {error}") from error
+        module.warn(f"leftovers: cannot look through the homes of this host: {error}")
+        return Others([], [], [])
 
 
 def _censor_only_secrets(module: AnsibleModule) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import jwt
 import pytest
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._client import Client
@@ -73,6 +74,16 @@ def test_a_token_refused_twice_is_an_error(ibm):
     ibm.runtime("GET", "/v1/jobs", token=OTHER_TOKEN, **UNAUTHORISED)
     with pytest.raises(ApiError, match="Invalid credentials .401, code 1201.. Check 'api_key'; a bearer token given"):
         client().call("GET", "/v1/jobs")
+
+
+@pytest.mark.parametrize("theirs", [True, False])
+def test_the_key_of_one_account_with_the_instance_of_another_is_recognised(ibm, theirs):
+    account = "f" * 32 if theirs else CRN.split(":")[6][2:]
+    token = jwt.encode({"account": {"bss": account}}, "k" * 32, "HS256")
+    ibm.runtime("GET", "/v1/jobs", token=token, status=403, reply=ibm_error(1200, "Not authorised."))
+    with pytest.raises(ApiError) as error:
+        client(api_key=None, bearer_token=token).call("GET", "/v1/jobs")
+    assert (f"The credential is of account {account}, but 'instance' is of account" in str(error.value)) is theirs
 
 
 def test_a_given_token_that_is_refused_is_an_error_at_once(ibm):

@@ -171,6 +171,69 @@ def test_other_bad_options(user: User) -> None:
     assert "set HOME" in user.run([TOKEN])["msg"]
 
 
+SECRET_IN_PAM = {**TOKEN, "scopes": ["pam"]}
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"variables": [SECRET_IN_PAM], "scope": "system"}, "use login, services, cron or kernels"),
+        ({"variables": [{**TOKEN, "scopes": ["user_services"]}], "scope": "system"}, "set secret_group"),
+        ({"variables": [{**CRN, "scopes": ["services"]}], "scope": "system"}, "services name none"),
+        ({"variables": [{**CRN, "scopes": ["cron"]}], "scope": "system"}, "cron_files and cron_users name none"),
+        ({"variables": [{**CRN, "scopes": ["pam"]}], "scope": "system", "scopes": ["login"]}, "not among scopes"),
+        ({"variables": [{**CRN, "scopes": ["pam"]}]}, "use login or user_services"),
+        ({"variables": [TOKEN], "services": [{"name": "x"}]}, "services is for scope=system"),
+        ({"variables": [TOKEN], "cron_users": ["root"]}, "~/.config/ibm_quantum/run runs any command"),
+        ({"variables": [TOKEN], "platform": {"api_key": "x" * 44}}, "IQP_API_TOKEN is set by platform, too"),
+        ({"platform": {"instance": "mine"}}, "platform.instance: not a CRN"),
+        ({"variables": [TOKEN], "scope": "system", "services": [{"name": "a/b"}]}, "services[0].name"),
+        (
+            {"variables": [TOKEN], "scope": "system", "cron_files": ["/etc/passwd"]},
+            "cron_files: /etc/passwd is neither",
+        ),
+        ({"variables": [TOKEN], "scope": "system", "cron_files": ["/etc/cron.d/none"]}, "does not exist: create it"),
+        ({"variables": [TOKEN], "kernels": [{"name": "A/B", "python": "/p"}]}, "kernels[0].name"),
+        (
+            {"variables": [TOKEN], "kernels": [{"name": "k", "python": "python3"}]},
+            "kernels[0].python must be an absolute",
+        ),
+    ],
+)
+def test_bad_scopes(user: User, params: dict[str, Any], words: str) -> None:
+    result = user.run(check=True, **params)
+    assert result["failed"] and words in result["msg"]
+    assert "44-characters" not in user.output and user.tree() == {}
+
+
+def test_the_family_and_a_kernel(user: User) -> None:
+    platform = {"api_key": KEY, "instance": CRN["value"].replace("a/1:", f"a/{'0' * 32}:")}
+    before = user.tree()
+    result = user.run(platform=platform, kernels=[{"name": "ibm", "python": sys.executable}])
+    assert KEY not in user.output and user.login().items() >= {TOKEN["name"]: KEY, "QISKIT_IBM_TOKEN": KEY}.items()
+    kernel = json.loads((user.home / ".local/share/jupyter/kernels/ibm/kernel.json").read_text())
+    argv = [kernel["argv"][0], sys.executable, "-c", "import os; print(os.environ['QISKIT_IBM_TOKEN'])"]
+    assert subprocess.run(argv, env={}, capture_output=True, text=True, check=True).stdout == f"{KEY}\n"
+    assert kernel["display_name"] in "".join(row["after"] for row in result["diff"])
+    assert user.run(state="absent")["changed"] and user.tree() == before
+
+
+def test_leftovers_are_reported_and_removed(user: User) -> None:
+    (user.home / ".profile").write_text("alias x=y\nexport IQP_API_TOKEN=some-old-key\n")
+    user.env["HOME"] = str(user.home)
+    result = user.run([TOKEN])
+    assert [row["line"] for row in result["leftovers"]] == [2] and len(result["conflicts"]) == 1
+    assert "another API key" in str(result["warnings"][0]) and "some-old-key" not in user.output
+    assert user.run([TOKEN], leftovers="ignore")["leftovers"] == []
+    foretold = user.run([TOKEN], leftovers="remove", check=True)
+    assert foretold["changed"] and "some-old-key" in (user.home / ".profile").read_text()
+    gone = user.run([TOKEN], leftovers="remove")
+    assert gone["changed"] and gone["leftovers"] == [] and "some-old-key" not in user.output
+    assert not user.run([TOKEN], leftovers="remove")["changed"]
+    user.run(state="absent")
+    assert (user.home / ".profile").read_text() == "alias x=y\n"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_the_home_of_somebody_else_is_refused(user: User) -> None:
     os.chown(user.home, 4321, 4321)
