@@ -63,6 +63,13 @@ _OPEN_FILE = re.compile(
 
 #: pam_env reads lines into a buffer of 1024 bytes; a longer line ends its reading of the whole file.
 _PAM_LINE = 1022
+_NOT_PAM = "leave pam out of its scopes"
+
+#: Read-only in bash, or in zsh a list that PATH and the like follow: a login that sets one ends, or is crippled.
+_SHELLS_OWN = frozenset(
+    ("UID", "EUID", "GID", "EGID", "PPID", "SHELLOPTS", "BASHOPTS", "BASH_VERSINFO")
+    + ("argv", "cdpath", "fpath", "manpath", "path", "pipestatus", "status")
+)
 
 
 class Variable(NamedTuple):
@@ -82,6 +89,8 @@ def check_name(name: str) -> None:
     """Raise :class:`FormatError` unless every shell and systemd take this as a variable's name."""
     if not _NAME.match(name):
         raise FormatError("is no name of an environment variable: letters, digits and _ only, no digit first")
+    if name in _SHELLS_OWN:
+        raise FormatError("is a name that shells keep for themselves, and setting it would break logins")
 
 
 def check_value(value: str) -> None:
@@ -123,7 +132,8 @@ def _environment_d_line(variable: Variable) -> str:
     name, value = variable.name, variable.value
     for char, word in (("\n", "newline"), ("\t", "tab")):
         if char in value:
-            raise FormatError(f"{name}: the value has a {word}: environment.d cannot hold that for a user's services")
+            why = f"the value has a {word}, which environment.d cannot keep"
+            raise FormatError(f"{name}: {why}; leave user_services out of its scopes")
     return '{}="{}"\n'.format(name, re.sub(r'(["\\`])', r"\\\1", value).replace("$", "$$"))
 
 
@@ -145,7 +155,7 @@ def _pam_line(variable: Variable) -> str:
         ("$", "'$', which systemd expands"),
     ):
         if char in value:
-            raise FormatError(f"{name}: the value has {word}: /etc/environment cannot hold that")
+            raise FormatError(f"{name}: the value has {word}: /etc/environment cannot hold that; {_NOT_PAM}")
     if _PLAIN.match(value):
         line = f"{name}={value}"
     elif not re.search(r'["\\`]', value):
@@ -154,10 +164,10 @@ def _pam_line(variable: Variable) -> str:
         line = f"{name}='{value}'"
     else:
         raise FormatError(
-            f"{name}: the value has ' together with \", \\ or `: /etc/environment has no escapes for that"
+            f"{name}: the value has ' together with \", \\ or `: /etc/environment has no escapes for that; " + _NOT_PAM
         )
     if len(line.encode("utf-8")) > _PAM_LINE:
-        raise FormatError(f"{name}: the value is too long: /etc/environment holds lines of {_PAM_LINE} bytes")
+        raise FormatError(f"{name}: the value is too long: /etc/environment has {_PAM_LINE} bytes a line; {_NOT_PAM}")
     return line + "\n"
 
 

@@ -16,7 +16,7 @@ import os
 import re
 import secrets
 import stat
-from typing import Any, Callable, Iterable, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._envfile import HEADER, digester, masked
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._files import (
@@ -204,7 +204,7 @@ class Manifest:
             if old and not row and target.mark.encode() not in old.content:
                 raise Refused(f"{target.path} exists and is not of this collection: move it away, then run this again")
             content = (target.text if target.mark in target.text else _headed(target.text)).encode("utf-8")
-            row = {"block": False}
+            row = {"block": False, **({} if target.mark else {"value": True})}
         else:
             before = old.content if old else b""
             block = (BEGIN + target.text + END).encode("utf-8")
@@ -222,7 +222,7 @@ class Manifest:
         if target.block and old:
             new = File(content, old.mode, old.uid, old.gid)
         plain = target.text if target.open else ""
-        return row, None if new == old else self._change(target.path, target.block, old, new, shown, plain)
+        return row, None if new == old else self._change(target.path, row, old, new, shown, plain)
 
     def _removal(self, path: str, block: bool, shown: Iterable[str]) -> Change | None:
         """The change that takes a file or a block off, if it is there."""
@@ -242,21 +242,30 @@ class Manifest:
                 new = old._replace(content=content)
         elif not row and HEADER.encode() not in old.content:
             return None  # someone else's
-        return self._change(path, block, old, new, shown)
+        return self._change(path, dict(row, block=block), old, new, shown)
 
     def _change(
-        self, path: str, block: bool, old: File | None, new: File | None, shown: Iterable[str], plain: str = ""
+        self,
+        path: str,
+        row: Mapping[str, bool],
+        old: File | None,
+        new: File | None,
+        shown: Iterable[str],
+        plain: str = "",
     ) -> Change:
-        """``plain``: text without values. Its lines are shown; what somebody else wrote between them is not."""
-        texts = [_text(old, block), _text(new, block)]
-        if plain:
+        """``plain``: text without values. Its lines are shown; what somebody else wrote between them is not. A file
+        that is one value, with nothing around it, is masked as a whole."""
+        digest = digester(self._salt)
+        texts = [_text(old, row["block"]), _text(new, row["block"])]
+        if row.get("value"):
+            texts = [f"<secret, {digest(text)}>\n" if text else "" for text in texts]
+        elif plain:
             known = {*plain.splitlines(True), HEADER}
             texts = [
-                "".join(x if x in known else masked(x, digester(self._salt), ()) for x in text.splitlines(True))
-                for text in texts
+                "".join(x if x in known else masked(x, digest, ()) for x in text.splitlines(True)) for text in texts
             ]
         else:
-            texts = [masked(text, digester(self._salt), shown) for text in texts]
+            texts = [masked(text, digest, shown) for text in texts]
         if old and new and old[1:] != new[1:]:
             texts = [
                 "# mode {:04o}, uid {}, gid {}\n".format(*file[1:]) + text for file, text in zip((old, new), texts)

@@ -37,6 +37,8 @@ _FISH_OWN = frozenset(
     + ["history", "hostname", "pipestatus", "status", "status_generation", "umask", "version"]
 )
 
+_NOT_LOGIN = "leave login out of its scopes"
+
 _CREDENTIAL = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9_.-]{1,255}\Z")
 
 
@@ -52,9 +54,9 @@ def csh(variables: Iterable[Variable]) -> str:
 def _csh_line(variable: Variable) -> str:
     name, word = variable.name, _csh_quoted(variable.value)
     if name == "LS_COLORS":
-        raise FormatError(f"{name}: csh reads it as colours and ends with an error at one that it does not know")
+        raise FormatError(f"{name}: csh reads it as colours and ends at one that it does not know; {_NOT_LOGIN}")
     if len(word.encode("utf-8")) > _CSH_WORD:
-        raise FormatError(f"{name}: the value is too long: csh holds words of {_CSH_WORD} bytes")
+        raise FormatError(f"{name}: the value is too long: csh holds words of {_CSH_WORD} bytes; {_NOT_LOGIN}")
     return f"setenv {name} {word}\n"
 
 
@@ -78,7 +80,7 @@ def fish(variables: Iterable[Variable]) -> str:
 def _fish_line(variable: Variable) -> str:
     name, value = variable.name, variable.value
     if name in _FISH_OWN:
-        raise FormatError(f"{name}: fish keeps a variable of this name for itself")
+        raise FormatError(f"{name}: fish keeps a variable of this name for itself; {_NOT_LOGIN}")
     if name in ("PATH", "CDPATH") and "" in value.split(":"):
         raise FormatError(f"{name}: the value has an empty part, for which fish writes a dot: write the dot")
     return f"set -gx {name} {_fish_quoted(value)}\n"

@@ -92,8 +92,9 @@ options:
       value:
         description:
           - Its value, any text. Empty values and control characters except tab and newline are refused.
-          - V(/etc/environment) knows no escapes, so where O(variables[].scopes) have V(pam), a value that is not
-            secret cannot have a newline, V(#), V($), or both kinds of quotes.
+          - Some places hold less. Without escapes, V(pam) has no newline, tab, V(#), V($), or both kinds of quotes for
+            what is not secret. V(user_services) has no newline or tab. What a scope cannot hold is refused, and
+            O(variables[].scopes) without that scope is the remedy.
         type: str
         required: true
       secret:

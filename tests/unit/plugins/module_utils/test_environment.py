@@ -102,7 +102,9 @@ def test_the_system_refuses_what_pam_cannot_hold_unless_it_is_secret_or_not_for_
     with pytest.raises(FormatError, match="^A: the value has a newline"):
         scopes.system(wish(text), str(root))
     scopes.system(wish({**text, "value": "line one\nline $2 #", "secret": True}), str(root))
-    scopes.system(wish({**text, "scopes": ["login", "user_services"]}), str(root))
+    scopes.system(wish({**text, "scopes": ["login", "services"]}), str(root))
+    with pytest.raises(FormatError, match="^A: .*newline, .*leave user_services out"):
+        scopes.system(wish({**text, "scopes": ["login", "user_services"]}), str(root))
     scopes.system(wish(text)._replace(scopes=frozenset({"login"})), str(root))
 
 

@@ -340,3 +340,77 @@ def test_a_run_killed_at_any_point_is_completed_by_the_next(host: Host, monkeypa
                 break
             number += 1
         assert number > 5
+
+
+def run(host: Host, *targets: Target, settle: Callable[[], None] = lambda: None) -> Plan:
+    manifest = Manifest(str(host.root / "etc" / "own"), 0o755, os.geteuid())
+    plan = manifest.plan(targets, {}, [])
+    manifest.apply(plan, settle)
+    return plan
+
+
+def test_a_block_that_must_come_first(host: Host) -> None:
+    host.shared.write_text("* * * * * job")
+    before = host.tree()
+    target = Target(str(host.shared), "SHELL=/run\n", block=True, top=True)
+    run(host, target)
+    assert host.shared.read_text() == f"{BEGIN}SHELL=/run\n{END}* * * * * job"
+    assert not run(host, target).changed
+    host.shared.write_text(host.shared.read_text() + "\n# more\n")
+    assert not run(host, target).changed
+    host.shared.write_text(host.shared.read_text()[: -len("\n# more\n")])
+    run(host)
+    assert host.tree() == before
+
+
+def test_a_file_that_is_one_value_is_exact_and_masked_as_a_whole(host: Host) -> None:
+    secret = 'first line\nPUBLIC="in the middle"\nlast line'
+    target = Target(str(host.own), secret, 0o600, mark="")
+    plan = run(host, target)
+    assert host.own.read_text() == secret and len(plan.changes[0].after.splitlines()) == 1
+    removed = run(host)
+    for text in (plan.changes[0].after, removed.changes[0].before):
+        assert text.startswith("<secret, sha256:") and "middle" not in text
+    assert not host.own.exists()
+
+
+def test_a_file_without_values_is_shown_but_not_what_others_put_into_it(host: Host) -> None:
+    target = Target(str(host.own), "[Service]\nEnvironmentFile=/x\n", open=True)
+    assert run(host, target).changes[0].after == HEADER + target.text
+    host.own.write_text(HEADER + "[Service]\nEnvironment=A=the-key\nEnvironmentFile=/x\n")
+    change = run(host, target).changes[0]
+    assert "the-key" not in change.before and "[Service]\n" in change.before and "EnvironmentFile=/x\n" in change.before
+
+
+def test_a_file_of_ours_is_known_by_its_mark(host: Host) -> None:
+    target = Target(str(host.own), '{"argv": ["/etc/run"]}\n', mark="/etc/run")
+    run(host, target)
+    assert host.own.read_text() == target.text
+    (host.root / "etc/own/manifest.json").unlink()
+    assert not [change for change in run(host, target).changes if change.path == target.path]
+    (host.root / "etc/own/manifest.json").unlink()
+    host.own.write_text("{}")
+    with pytest.raises(Refused, match="not of this collection"):
+        run(host, target)
+
+
+def test_the_interpreter_stays_in_the_first_line(host: Host) -> None:
+    run(host, Target(str(host.own), "#!/bin/sh\nexit\n", 0o755))
+    assert host.own.read_text() == f"#!/bin/sh\n{HEADER}exit\n"
+
+
+def test_what_was_not_told_is_told_by_the_next_run(host: Host) -> None:
+    """``settle`` comes after the files and before the manifest says that all is done."""
+    target = Target(str(host.own), "A\n")
+
+    def killed() -> None:
+        assert host.own.read_text() == HEADER + "A\n"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(host, target, settle=killed)
+    manifest = Manifest(str(host.root / "etc" / "own"), 0o755, os.geteuid())
+    assert manifest.pending
+    calls: list[int] = []
+    assert run(host, target, settle=lambda: calls.append(1)).changed and calls == [1]
+    assert not run(host, target, settle=lambda: calls.append(1)).changed and calls == [1]
