@@ -152,6 +152,11 @@ def is_html(text: str) -> bool:
 _REMEDY_BY_CODE = {
     "BXNIM0415E": "IAM does not know this API key: check O(api_key) for missing characters (it has 44) or make a new "
     "key on the platform's dashboard",
+    "BXNIM0462E": "the API key is disabled: enable it again, see O(disabled) of the module api_key, or use another one",
+    "BXNIM0105E": "IBM does not delete or change this as it is now: unlock a locked API key first, see O(locked) of "
+    "the module api_key",
+    "BXNIM0513E": "the identity behind the credential may not do this: a user manages the own API keys only, and "
+    "accounts can restrict who makes keys (restrict_create_platform_apikey in the IAM settings of the account)",
     "BXNIM0400E": "IAM refused the credential: check O(api_key), O(trusted_profile) and O(cr_token_file)",
     "BXNIM0407E": "the token is not valid here: use O(api_key) instead of O(bearer_token), or make a new token",
     "BXNIM0408E": "refresh tokens of this grant cannot be used: exchange O(api_key) again",

@@ -61,7 +61,8 @@ class _Session(Session):
 
     def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
         if self.should_strip_auth(response.request.url, prepared_request.url):
-            prepared_request.headers.pop("Authorization", None)
+            for name in ("Authorization", "IAM-ApiKey"):
+                prepared_request.headers.pop(name, None)
 
 
 # The session lives as long as the process: a worker of Ansible runs all items of a loop, so they share a connection.

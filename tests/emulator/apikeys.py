@@ -22,7 +22,7 @@ from tests.emulator.access import Caller, base_url, caller, page_size
 from tests.emulator.errors import Refused
 from tests.emulator.state import ApiKey, State
 
-_INVALID = "BXNIM0105E"
+_INVALID = "BXNIM0109E"
 _EDITABLE = ("name", "description", "support_sessions", "action_when_leaked", "expires_at")
 _FLAGS = {"lock": "locked", "disable": "disabled"}
 _LEAKED = ("none", "disable", "delete")
@@ -43,14 +43,14 @@ def _represent(key: ApiKey, value: bool = False) -> dict[str, Any]:
         "created_by": key.iam_id,
         "modified_at": key.modified_at,
         "name": key.name,
-        "description": key.description,
         "support_sessions": key.support_sessions,
         "action_when_leaked": key.action_when_leaked,
         "iam_id": key.iam_id,
         "account_id": key.account_id,
     }
-    if key.expires_at:
-        body["expires_at"] = key.expires_at
+    for name in ("description", "expires_at"):  # "only available if provided"
+        if getattr(key, name):
+            body[name] = getattr(key, name)
     if value:
         body["apikey"] = key.value
     return body
@@ -136,6 +136,8 @@ def app(state: State) -> Starlette:
                 raise Refused(400, _INVALID, f"The field '{name}' is required.")
         if body["iam_id"] != who.iam_id or body.get("account_id", who.account_id) != who.account_id:
             raise Refused(403, "BXNIM0513E", "You are not authorized to create API keys for this identity.")
+        if state.settings.restrict_create_platform_apikey:
+            raise Refused(403, "BXNIM0513E", "You are not authorized to create API keys in this account.")
         value = body.get("apikey", "")
         if not isinstance(value, str) or (value and len(value) < 32):
             raise Refused(400, _INVALID, "The field 'apikey' must have at least 32 characters.")
@@ -168,7 +170,8 @@ def app(state: State) -> Starlette:
         if request.method in ("GET", "HEAD"):
             return errors.json_response(_represent(key), 200)
         if key.locked:
-            raise Refused(409, "BXNIM0439E", "The API key is locked: unlock it before you change or delete it.")
+            what = "delete" if request.method == "DELETE" else "update"
+            raise Refused(409, "BXNIM0105E", f"Unable to {what} object", f"API key '{key.id}' is locked.")
         if request.method == "DELETE":
             del state.keys[key.id]
             return Response(status_code=204)

@@ -21,6 +21,7 @@ class Settings:
     token_delay: float = 0.0  # seconds before the token endpoint answers
     delay: float = 0.0  # seconds before anything else answers
     page_size: int = 100  # the most rows that a page of a list has, whatever the client asks for
+    restrict_create_platform_apikey: bool = False  # the account's setting: nobody but privileged users makes keys
     backends: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> status, reason, queue_length
     usage: dict[str, int] = field(default_factory=dict)  # CRN -> seconds consumed
 
@@ -54,6 +55,11 @@ def _seconds(name: str, value: Any) -> None:
         raise InvalidSetting(f"{name} must be a number of seconds from 0 to 600, not {value!r}")
 
 
+def _switch(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise InvalidSetting(f"{name} must be true or false, not {value!r}")
+
+
 def _backends(name: str, value: Any) -> None:
     if not isinstance(value, dict):
         raise InvalidSetting(f"{name} is an object: backend name -> changes")
@@ -77,6 +83,7 @@ _CHECKS = {
     "token_delay": _seconds,
     "delay": _seconds,
     "page_size": _whole(1, 1000),
+    "restrict_create_platform_apikey": _switch,
     "backends": _backends,
     "usage": _usage,
 }

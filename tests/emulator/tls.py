@@ -97,10 +97,10 @@ def _make_ca() -> bytes:
     return _pem(key, certificate)
 
 
-def certificates(folder: Path, addresses: Iterable[str] = ()) -> tuple[Path, Path]:
+def certificates(folder: Path, addresses: Iterable[str] = (), names: Iterable[str] = ()) -> tuple[Path, Path]:
     """Make or reuse the CA in ``folder``, make a server certificate. Returns (ca.pem, server.pem with its key).
 
-    The server certificate has the names of the catalogue, localhost, the loopback addresses and ``addresses``.
+    The server certificate has the names of the catalogue, localhost, the loopback addresses, ``addresses`` and ``names``.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ca_key_file, ca_file, server_file = folder / "ca-key.pem", folder / "ca.pem", folder / "server.pem"
@@ -112,12 +112,12 @@ def certificates(folder: Path, addresses: Iterable[str] = ()) -> tuple[Path, Pat
     for address in addresses:
         if not ipaddress.ip_address(address).is_unspecified:
             own.add(address)
-    names: list[x509.GeneralName] = [x509.DNSName(name) for name in ("localhost", *HOSTS)]
-    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in sorted(own)]
+    subjects: list[x509.GeneralName] = [x509.DNSName(name) for name in ("localhost", *HOSTS, *names)]
+    subjects += [x509.IPAddress(ipaddress.ip_address(address)) for address in sorted(own)]
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
         _builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "emulator")]), ca.subject, key, 397)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.SubjectAlternativeName(subjects), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(ca=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

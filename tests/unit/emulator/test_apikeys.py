@@ -195,3 +195,40 @@ def test_another_account_sees_other_keys(emulator: EmulatorProcess, user: Client
 @pytest.mark.parametrize(("method", "path", "status"), [("PATCH", KEYS, 405), ("GET", f"{KEYS}/", 404)])
 def test_paths_and_methods(user: Client, method: str, path: str, status: int) -> None:
     refused(user.request(method, path), status)
+
+
+@pytest.mark.parametrize("end", ["disable", "delete", "expire"])
+def test_tokens_of_a_dead_key_live_on(emulator: EmulatorProcess, user: Client, end: str) -> None:
+    made = make(user, expires_at="2099-01-01T00:00+0000")
+    with Client(emulator) as session:
+        other = session.login(made["apikey"])
+        path = f"{KEYS}/{made['id']}"
+        if end == "expire":
+            past = {"expires_at": "2020-01-01T00:00+0000"}
+            assert user.put(path, json=past, headers={"If-Match": "*"}).status_code == 200
+        else:
+            assert user.request("POST" if end == "disable" else "DELETE", path + "/disable" * (end == "disable")).ok
+        code = "BXNIM0462E" if end == "disable" else "BXNIM0415E"
+        assert other.exchange(made["apikey"]).json()["errorCode"] == code
+        assert other.get(KEYS).status_code == 200
+
+
+def test_a_locked_key_is_refused_in_ibms_words(user: Client) -> None:
+    made = make(user, headers={"Entity-Lock": "true"})
+    assert refused(user.delete(f"{KEYS}/{made['id']}"), 409)["message_code"] == "BXNIM0105E"
+    assert user.post(f"{KEYS}/{made['id']}/disable").status_code == 204  # 409 is not among its documented answers
+
+
+def test_what_was_not_given_is_not_there(user: Client) -> None:
+    assert not {"description", "expires_at"} & set(make(user))
+    made = make(user, description="d", expires_at="2099-01-01T00:00+0000")
+    cleared = {"description": "", "expires_at": ""}
+    shown = user.put(f"{KEYS}/{made['id']}", json=cleared, headers={"If-Match": "*"}).json()
+    assert not {"description", "expires_at"} & set(shown)
+
+
+def test_an_account_that_restricts_who_makes_keys(emulator: EmulatorProcess, user: Client) -> None:
+    emulator.settings(restrict_create_platform_apikey=True)
+    assert refused(user.post(KEYS, json={"name": "n", "iam_id": data.IAM_ID}), 403)["message_code"] == "BXNIM0513E"
+    emulator.settings(restrict_create_platform_apikey=False)
+    make(user)

@@ -145,6 +145,7 @@ def test_a_wrong_clock_is_explained(emulator: EmulatorProcess, body: Any) -> Non
         ({"token_delay": -1}, "number of seconds"),
         ({"delay": "x"}, "number of seconds"),
         ({"page_size": 0}, "from 1 to 1000"),
+        ({"restrict_create_platform_apikey": 1}, "true or false"),
         ({"backends": []}, "is an object"),
         ({"backends": {"ibm_fez": {"colour": 1}}}, "takes status"),
         ({"backends": {"ibm_fez": {"status": "gone"}}}, "online, paused or offline"),
