@@ -131,9 +131,10 @@ class Iam:
         self.exchanged = False
         self.entry = entry_name(url, *grant.identity())
 
-    def token(self) -> Token:
-        """A token that is good for more than a fifth of its life. Raises ApiError and OptionError."""
-        token = self._from_cache()
+    def token(self, minimum_life: float = 0.0) -> Token:
+        """A token that is good for more than a fifth of its life, and ``minimum_life`` seconds where IAM's tokens live
+        that long. Raises ApiError and OptionError."""
+        token = self._from_cache(minimum_life)
         self._on_secret(token.value)
         return token
 
@@ -159,14 +160,14 @@ class Iam:
             except CacheUnavailable as exc:
                 self._warn(f"token cache not used: {exc}")
 
-    def _from_cache(self) -> Token:
+    def _from_cache(self, minimum_life: float) -> Token:
         if self._cache is not None:
             try:
-                return self._cache.get(self.entry, self._renew)
+                return self._cache.get(self.entry, self._renew, minimum_life)
             except CacheUnavailable as exc:
                 self._warn(f"token cache not used: {exc}")
         token = _MEMORY.get(self.entry)
-        if token is None or not token.fresh(self._clock()):
+        if token is None or not token.fresh(self._clock(), minimum_life):
             token = _MEMORY[self.entry] = self._renew(token if token and token.usable(self._clock()) else None)
         return token
 
@@ -216,7 +217,7 @@ class GivenToken:
         if not self._token.usable(clock()):
             raise OptionError("'bearer_token' has expired (an hour is the most): make a new one, or use 'api_key'")
 
-    def token(self) -> Token:
+    def token(self, minimum_life: float = 0.0) -> Token:
         return self._token
 
     def reject(self, value: str) -> bool:

@@ -39,9 +39,14 @@ class Token(NamedTuple):
         """Whether it can still be sent. A token from the future tells that the clock was set back: it is not used."""
         return self.obtained - MARGIN <= now < self.expires - MARGIN
 
-    def fresh(self, now: float) -> bool:
-        """Whether it need not be renewed yet."""
-        return self.usable(now) and now < self.obtained + REFRESH_AT * self.lifetime
+    def fresh(self, now: float, minimum_life: float = 0.0) -> bool:
+        """Whether it need not be renewed yet; with ``minimum_life``, whether so many seconds are left, too.
+
+        No more than :data:`REFRESH_AT` of its whole life is asked for: where tokens are shorter than the minimum, every
+        one would be old from the start, and each of a fleet's workers would exchange again.
+        """
+        enough = self.expires - now >= min(minimum_life, REFRESH_AT * self.lifetime)
+        return self.usable(now) and now < self.obtained + REFRESH_AT * self.lifetime and enough
 
 
 def is_jwt(text: str) -> bool:

@@ -53,19 +53,20 @@ class TokenCache:
         self.directory = directory or default_directory()
         self._clock = clock
 
-    def get(self, name: str, fetch: Callable[[Token | None], Token]) -> Token:
-        """The cached token while it is fresh, else what ``fetch`` returns, called by one process at a time.
+    def get(self, name: str, fetch: Callable[[Token | None], Token], minimum_life: float = 0.0) -> Token:
+        """The cached token while it is fresh and has ``minimum_life`` seconds left, else what ``fetch`` returns, called
+        by one process at a time.
 
         ``fetch`` is given the entry that is due for renewal, where there is one. Raises :class:`CacheUnavailable`,
         and whatever ``fetch`` raises.
         """
         token = self._read(name)
-        if token and token.fresh(self._clock()):
+        if token and token.fresh(self._clock(), minimum_life):
             return token
         self._prepare()
         with self._lock(name) as locked:
             token = self._read(name)  # the one who held the lock before us may have renewed it
-            if token and token.fresh(self._clock()):
+            if token and token.fresh(self._clock(), minimum_life):
                 return token
             renewed = fetch(token if token and token.usable(self._clock()) else None)
             if locked and renewed is not token:

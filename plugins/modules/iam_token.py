@@ -24,6 +24,15 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  minimum_life:
+    description:
+      - Seconds that the token is to be good for at least. A cached one that has less left is renewed, whatever part of
+        its life that is.
+      - A bearer token lives an hour at most, and less where the account is set so; what IAM gives is then returned with
+        a warning.
+      - For tokens that are laid down somewhere and renewed from time to time.
+    type: int
+    default: 0
 attributes:
   check_mode:
     support: full
@@ -99,12 +108,18 @@ import time
 from typing import Any
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._client import Client
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._module import ModuleLike, main
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._options import argument_spec
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._resource import diff
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._token import claims
 
-ARGUMENT_SPEC = argument_spec(state={"type": "str", "choices": ["present", "absent"], "default": "present"})
+ARGUMENT_SPEC = argument_spec(
+    state={"type": "str", "choices": ["present", "absent"], "default": "present"},
+    minimum_life={"type": "int", "default": 0},
+)
+
+LONGEST_LIFE = 3600  # seconds; IBM's REST guide
 
 
 def returns_secret(params: dict[str, Any], result: dict[str, Any] | None = None) -> bool:
@@ -119,13 +134,19 @@ def run(module: ModuleLike) -> dict[str, Any]:
         if cached and not module.check_mode:
             iam.forget()
         return {"changed": cached, "diff": diff({"cached": cached}, {"cached": False}, "token cache")}
-    token = iam.token()
+    minimum = module.params["minimum_life"]
+    if not 0 <= minimum <= LONGEST_LIFE:
+        raise OptionError(f"'minimum_life' must be 0 to {LONGEST_LIFE} seconds, not {minimum}: no token lives longer")
+    token = iam.token(minimum)
     module.no_log_values.discard(token.value)  # this one is what the user asked for
+    left = int(token.expires - time.time())
+    if left < minimum:
+        module.warn(f"the token ends in {left} s, 'minimum_life' is {minimum} s: IAM gives no longer one at the moment")
     claim = claims(token.value)
     return {
         "changed": False,
         "access_token": token.value,
-        "expires_in": int(token.expires - time.time()),
+        "expires_in": left,
         "expiration": int(token.expires),
         "account_id": (claim.get("account") or {}).get("bss"),
         "iam_id": claim.get("iam_id"),

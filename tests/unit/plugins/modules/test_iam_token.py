@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -123,3 +124,45 @@ def test_the_cache_is_only_for_this_user(ibm, tokens):
     run()
     assert {path.stat().st_mode & 0o777 for path in tokens.iterdir()} == {0o600}
     assert os.stat(tokens).st_mode & 0o777 == 0o700
+
+
+def test_a_token_that_must_last_is_renewed_before_its_time(ibm, tokens):
+    ibm.exchange(reply=token_reply(expires_in=3600))
+    assert run(minimum_life=1800)[0]["exchanged"]
+    again, module = run(minimum_life=1800)
+    assert not again["exchanged"] and not module.warnings
+    (entry,) = tokens.glob("*.json")
+    data = json.loads(entry.read_text())
+    data["obtained"] -= 2000  # 1600 s are left: too few, though not 80 % of its life are over
+    entry.write_text(json.dumps(data))
+    assert run()[0]["access_token"] == TOKEN
+    ibm.exchange(OTHER_TOKEN)
+    result, module = run(minimum_life=1800)
+    assert result["access_token"] == OTHER_TOKEN and not module.warnings
+
+
+def test_tokens_that_are_shorter_than_the_minimum_are_not_exchanged_by_everyone(ibm):
+    ibm.exchange(reply=token_reply("opaque", expires_in=900))
+    for exchanged in (True, False, False):
+        result, module = run(minimum_life=2400)
+        assert result["exchanged"] == exchanged
+        assert "'minimum_life' is 2400 s" in module.warnings[0]
+
+
+def test_while_iam_is_out_of_order_a_short_token_does(ibm, tokens):
+    ibm.exchange()
+    run()
+    (entry,) = tokens.glob("*.json")
+    data = json.loads(entry.read_text())
+    data["obtained"] -= 2000
+    entry.write_text(json.dumps(data))
+    ibm.exchange(status=503, reply={})
+    result, module = run(minimum_life=1800, retries=0)
+    assert result["access_token"] == TOKEN
+    assert any("the old one still serves" in warning for warning in module.warnings)
+
+
+@pytest.mark.parametrize("seconds", [-1, 3601])
+def test_a_life_that_no_token_has(ibm, seconds):
+    result, _module = run(minimum_life=seconds)
+    assert result["failed"] and "'minimum_life' must be 0 to 3600 seconds" in result["msg"]

@@ -1,0 +1,271 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, ibm_quantum.platform contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: transient_secret
+short_description: A secret in memory-backed storage that the host removes at its expiry
+version_added: 0.1.0
+description:
+  - Puts secrets into files that are only in memory, V(/run/ibm_quantum/NAME) for root, readable by one user or one
+    group.
+  - The host itself removes them at their expiry, whether or not a controller is there to do it, with a timer of
+    systemd's. A reboot removes file and timer.
+  - Meant for bearer tokens on hosts that are not trusted with an API key. The role
+    P(ibm_quantum.platform.bearer_token#role) does all of it.
+author:
+  - ibm_quantum.platform contributors (@ibm-quantum-platform)
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: A secret is shown as a short salted hash, so that one sees whether it changes.
+  platform:
+    support: full
+    platforms: posix
+options:
+  state:
+    description:
+      - With V(present), the files are there until they expire.
+      - With V(absent), files and timers of these names are removed now, and their folder if nothing else is in it.
+    type: str
+    choices: [present, absent]
+    default: present
+  files:
+    description: The files. Those of one task share expiry, owner and group; other tasks may add more.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The file's name, up to 64 letters, digits, V(.), V(_) and V(-). Their folder is fixed.
+        type: str
+        required: true
+      content:
+        description:
+          - What the file holds, of at least 8 characters, byte for byte.
+          - Required with O(state=present).
+        type: str
+  expires:
+    description:
+      - When the host removes the files, in seconds since the epoch by the host's own clock.
+      - Exactly one of O(expires) and O(expires_in) is needed with O(state=present).
+    type: int
+  expires_in:
+    description:
+      - Seconds from now until the host removes the files. Unlike O(expires), this is right on hosts with a wrong clock.
+      - If the same content is there already with an expiry that differs by less than a minute, that one is kept.
+    type: int
+  owner:
+    description:
+      - The user whom the files belong to and who alone can read them, unless there is a O(group).
+      - The default is the user that the module runs as. Another one needs root.
+    type: str
+  group:
+    description: A group whose members can read the files too, which have mode 0640 then and else 0600. Needs root.
+    type: str
+notes:
+  - The folder is V(/run/ibm_quantum) for root and V(ibm_quantum) below E(XDG_RUNTIME_DIR), or V(/run/user/UID), for
+    other users. Where it is not on a tmpfs or ramfs, or where no systemd is there to run the timer, the module fails
+    and writes nothing.
+  - What is below V(/run/user/UID) ends with the user's last session, unless C(loginctl enable-linger) was called.
+  - The file leaves when the host's clock comes to its expiry, or when as much time has passed, whichever is first. So
+    it leaves also if the clock is set back, and when the host wakes if it slept over it.
+  - Memory can be written to swap space. Where that matters, encrypt the swap space or have none.
+  - Without pipelining, Ansible writes a module's arguments to the host's disk for the time of the task. Set
+    C(ansible_pipelining) to V(true), as the role does.
+seealso:
+  - module: ibm_quantum.platform.iam_token
+"""
+
+EXAMPLES = r"""
+- name: Exchange the API key on the controller
+  ibm_quantum.platform.iam_token:
+    api_key: "{{ vault_api_key }}"
+  register: token
+
+- name: Only the token goes to the host, and leaves when it ends
+  become: true
+  ibm_quantum.platform.transient_secret:
+    files:
+      - name: bearer_token
+        content: "{{ token.access_token }}"
+    expires_in: "{{ token.expires_in }}"
+    owner: alice
+  vars:
+    ansible_pipelining: true
+
+- name: Take it off early
+  become: true
+  ibm_quantum.platform.transient_secret:
+    state: absent
+    files:
+      - name: bearer_token
+"""
+
+RETURN = r"""
+files:
+  description: The files that were looked at.
+  returned: success
+  type: list
+  elements: str
+  sample: [/run/ibm_quantum/bearer_token]
+changed_files:
+  description: Those of them that were written or removed, or got another expiry, or would in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: [/run/ibm_quantum/bearer_token]
+expires:
+  description: When the first of the files will be removed, in seconds since the epoch by the host's clock.
+  returned: O(state=present)
+  type: int
+  sample: 1795359600
+"""
+
+import grp
+import os
+import pwd
+import secrets
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._files import File, Refused
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._transient import (
+    Secret,
+    Store,
+    check_name,
+    moment,
+    place,
+)
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    # no_log on the list, not only on the contents: the invocation that goes to the host's journal is a repr() of the
+    # list, in which a content with a quote or a newline would not be recognised.
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "no_log": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "content": {"type": "str", "no_log": True},
+        },
+    },
+    "expires": {"type": "int"},
+    "expires_in": {"type": "int"},
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+}
+
+_SHORTEST = 8  # Ansible censors every occurrence of a secret in a result: a short one would make it unreadable
+
+
+class Module(AnsibleModule):
+    """Ansible's module, but a failure does not repeat the files.
+
+    In arguments of a wrong shape, such as a text in place of a list, Ansible would not recognise the secrets.
+    """
+
+    def fail_json(self, msg: str, **kwargs: Any) -> None:
+        shown = {name: value for name, value in self.params.items() if name != "files"}
+        super().fail_json(msg, **{"invocation": {"module_args": shown}, **kwargs})
+
+
+def run(module: AnsibleModule) -> dict[str, Any]:
+    """Bring the host to the state the parameters ask for. Raises OptionError, Refused, OSError."""
+    params, present = module.params, module.params["state"] == "present"
+    names = [row["name"] for row in params["files"]]
+    for name in names:
+        check_name(name)
+    if len(set(names)) < len(names):
+        raise OptionError("files: a name is there twice: one of the two would be lost")
+    if present:
+        wanted = [Secret(row["name"], _file(row, params)) for row in params["files"]]
+        expires, tolerance = moment(params["expires"], params["expires_in"], time.time())
+    store = Store(place(present), _salt())
+    changes = store.present(wanted, expires, tolerance) if present else store.absent(names)
+    changed = bool(changes) or store.stale(present)
+    result = {
+        "changed": changed,
+        "files": [store.path(name) for name in names],
+        "changed_files": [change.path for change in changes],
+        "diff": [
+            {"before_header": c.path, "after_header": c.path, "before": c.before, "after": c.after} for c in changes
+        ],
+    }
+    if present:
+        differ = {change.name for change in changes}
+        kept = [when for name in names if name not in differ for when in store.expiries(name)]
+        result["expires"] = min(kept + [expires] * bool(changes))
+    if changed and not module.check_mode:
+        store.apply(changes, present)
+    return result
+
+
+def _file(row: dict[str, Any], params: dict[str, Any]) -> File:
+    """A file as it is to be. Raises OptionError."""
+    content = row["content"] or ""
+    if len(content) < _SHORTEST:
+        raise OptionError(f"files: {row['name']}: 'content' is missing or has less than {_SHORTEST} characters")
+    root, uid, gid = os.geteuid() == 0, os.geteuid(), os.getegid()
+    if params["owner"]:
+        try:
+            entry = pwd.getpwnam(params["owner"])
+        except KeyError:
+            raise OptionError(f"owner: no user {params['owner']!r} on this host: create it first") from None
+        if not root and entry.pw_uid != uid:
+            raise OptionError("owner: only root can give files to somebody else: set become: true")
+        uid, gid = entry.pw_uid, entry.pw_gid
+    if params["group"]:
+        if not root:
+            raise OptionError("group: only root can let others read the files: set become: true")
+        try:
+            gid = grp.getgrnam(params["group"]).gr_gid
+        except KeyError:
+            raise OptionError(f"group: no group {params['group']!r} on this host: create it first") from None
+    return File(content.encode("utf-8", "surrogateescape"), 0o640 if params["group"] else 0o600, uid, gid)
+
+
+def _salt() -> str:
+    """So that the hash of a secret is another one on every host."""
+    try:
+        with open("/etc/machine-id", encoding="ascii") as file:
+            return file.read().strip() or secrets.token_hex(8)
+    except (OSError, ValueError):
+        return secrets.token_hex(8)
+
+
+def _censor_only_contents(module: AnsibleModule) -> None:
+    """The argument spec had to hide the names too."""
+    rows = module.params["files"] or []
+    module.no_log_values.clear()
+    module.no_log_values.update(row["content"] for row in rows if row["content"])
+
+
+def main() -> None:
+    module = Module(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    _censor_only_contents(module)
+    try:
+        result = run(module)
+    except (OptionError, Refused) as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"Cannot write {error.filename or 'the files'}: {error.strerror}")
+    else:
+        module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
