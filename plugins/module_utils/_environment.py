@@ -280,6 +280,7 @@ def others(params: Mapping[str, Any], wish: Wish, scope: Scope, salt: str, check
         edits = removal(found, salt)
         if not check_mode:
             apply(edits)
+            tell([edit.path for edit in edits], [])
         gone = {edit.path for edit in edits}
         found = [leftover for leftover in found if not (leftover.removable and leftover.path in gone)]
     return Others(found, conflicts(found, {v.name: v.value for v in wish.variables}, salt), edits)

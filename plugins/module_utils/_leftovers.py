@@ -386,13 +386,11 @@ def _opened(top: int, path: str, uid: int) -> bool:
     fd = _descend(top, path, os.O_NONBLOCK)
     if fd is None:
         return False
-    with os.fdopen(fd, "rb") as stream:
-        info = os.fstat(fd)
-        if info.st_uid != uid:
-            raise PermissionError(path)
-        if not stat.S_ISREG(info.st_mode) or info.st_size > _LARGEST:
-            return False
-        return _ANY.search(stream.read(_LARGEST)) is not None
+    owner = os.fstat(fd).st_uid
+    content = _content(fd)
+    if owner != uid:
+        raise PermissionError(path)
+    return content is not None
 
 
 def _descend(top: int, path: str, flags: int) -> int | None:
@@ -414,20 +412,24 @@ def _descend(top: int, path: str, flags: int) -> int | None:
 
 
 def _text(path: str) -> str | None:
-    """A regular file of a sensible size that names a variable of the family; whatever its encoding is."""
+    """What a file says, whatever its encoding is; None where it does not name a variable of the family."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        content = _content(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
     except OSError:
         return None
-    with os.fdopen(fd, "rb") as stream:
+    return None if content is None else content.decode("utf-8", "surrogateescape")
+
+
+def _content(fd: int) -> bytes | None:
+    """The content of a regular file of a sensible size that names a variable of the family. Closes the file."""
+    try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode) or info.st_size > _LARGEST:
             return None
-        with contextlib.suppress(OSError):
-            content = stream.read(_LARGEST)
-            if _ANY.search(content):
-                return content.decode("utf-8", "surrogateescape")
-    return None
+        content = os.read(fd, _LARGEST)
+    finally:
+        os.close(fd)
+    return content if _ANY.search(content) else None
 
 
 def _writable(path: str) -> bool:

@@ -274,50 +274,54 @@ def _after_document(text: str, at: int, delimiter: str, indented: bool) -> int:
 
 
 def _of_script(text: str, dialect: _Dialect, grammar: str, one_of: str) -> Iterator[Assignment]:
-    script, name = _Script(text, dialect), re.compile(one_of)
-    for number, line in enumerate(text.split("\n"), 1):
+    script, name, lines = _Script(text, dialect), re.compile(one_of), text.split("\n")
+    found: dict[int, list[tuple[str, str]]] = {}
+    for number, commands in script.commands.items():
+        for one, value in (row for words in commands for row in _set_by(words, dialect, grammar, one_of)):
+            place = next((n for n, line in enumerate(lines[number - 1 :], number) if one in line), number)
+            found.setdefault(place, []).append((one, value))
+    for number, line in enumerate(lines, 1):
         if not name.search(line):
             continue
-        commands = script.commands.get(number, [])
-        rows = [row for words in commands for row in _set_by(words, dialect, grammar, one_of)]
-        valued = {one for one, value in rows if value}
-        rows = list(dict.fromkeys(row for row in rows if row[1] or row[0] not in valued))
+        commands, rows = script.commands.get(number, []), list(dict.fromkeys(found.get(number, [])))
         whole = number in script.clear and number not in script.joined
         if whole and len(rows) == 1 and _is_all(commands, rows[0][0], grammar):
             yield Assignment(rows[0][0], rows[0][1], number, True)
-            continue
-        known = [one for one, value in rows if value or grammar != "sh" or not _is_bare_export(commands, one)]
-        yield from (Assignment(one, value, number, False) for one, value in rows if one in known)
-        column = script.comments.get(number, -1)
-        certain = column >= 0 and not line[:column].strip()
-        if column < 0 and line.lstrip().startswith("#"):
-            column = 0
-        yield from _mentioned(line, number, one_of, column, certain, known)
+        elif whole and [words[:-1] for words in commands] == [["export"]] and re.fullmatch(one_of, commands[0][1]):
+            yield Assignment(commands[0][1], "", number, True)
+        else:
+            yield from (Assignment(one, value, number, False) for one, value in rows)
+            column = script.comments.get(number, -1)
+            certain = column >= 0 and not line[:column].strip()
+            if column < 0 and line.lstrip().startswith("#"):
+                column = 0
+            yield from _mentioned(line, number, one_of, column, certain, [one for one, value in rows])
 
 
 def _set_by(words: list[str], dialect: _Dialect, grammar: str, one_of: str) -> Iterator[tuple[str, str]]:
     """The names that a command sets, and the values, empty where they are not known."""
-    if grammar == "csh" and words[0] == "setenv" and len(words) > 1 and re.fullmatch(one_of, words[1]):
-        yield words[1], _plain(words[2], dialect) if len(words) == 3 else ""
+    if grammar == "csh":
+        words = words[words.index("setenv") :] if "setenv" in words else []
+        if len(words) > 1 and re.fullmatch(one_of, words[1]):
+            yield words[1], _plain(words[2], dialect) if len(words) == 3 else ""
         return
+    words = words[next((index for index, word in enumerate(words) if word not in _BEFORE), 0) :]
     if grammar == "fish" and words[0] == "set":
         rest = [word for word in words[1:] if not word.startswith("-")]
         asks = [word for word in words[1:] if re.match(r"-[a-zA-Z]*[eqnS]|--(erase|query|names|show)", word)]
         if rest and re.fullmatch(one_of, rest[0]) and not asks:
             yield rest[0], _plain(rest[1], dialect) if len(rest) == 2 else ""
         return
-    if grammar == "csh":
-        return
-    for index, word in enumerate(words):
+    for word in words:
         found = re.match(rf"({one_of})\+?=", word)
         if found:
             yield found.group(1), _plain(word[found.end() :], dialect)
-        elif re.fullmatch(one_of, word) and words[0] == "export" and index:
-            yield word, ""
         elif not re.match(r"\w+\+?=", word) and words[0] not in _SETTERS:
             return
 
 
+#: Words before a command that are none of it.
+_BEFORE = ("!", "and", "builtin", "command", "not", "or", "time")
 _SETTERS = ("export", "declare", "typeset", "readonly", "local", "env")
 
 
@@ -334,10 +338,6 @@ def _is_all(commands: list[list[str]], name: str, grammar: str) -> bool:
         return len([word for word in words[1:] if not word.startswith("-")]) == 2
     rest = [word for word in words[1:] if not re.match(r"-[a-zA-Z]+\Z", word)]
     return words[0].startswith(f"{name}=") and not rest or (words[0] in _SETTERS[:4] and len(rest) == 1)
-
-
-def _is_bare_export(commands: list[list[str]], name: str) -> bool:
-    return not any(word.startswith((f"{name}=", f"{name}+=")) for words in commands for word in words)
 
 
 def _plain(word: str, dialect: _Dialect) -> str:

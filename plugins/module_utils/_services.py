@@ -49,7 +49,7 @@ def tell(changed: Sequence[str], services: Sequence[Service], run: str = "/run/s
     if not changed or not os.path.isdir(run):
         return
     systemctl = shutil.which("systemctl", path=os.defpath + ":/usr/sbin:/sbin") or "systemctl"
-    if any(map(is_drop_in, changed)):
+    if any("/systemd/system/" in path for path in changed):
         _call([systemctl, "daemon-reload"])
     for service in services:
         if service.restart:

@@ -174,7 +174,9 @@ def test_keys_in_comments() -> None:
         ("switch ($x)\ncase a:\nsetenv IQP_API_TOKEN abc\nbreaksw\nendsw", "abc", False),
         ("cat <<EOF\nsetenv IQP_API_TOKEN abc\nEOF", "abc", False),
         ("setenv A b; setenv IQP_API_TOKEN abc", "abc", False),
-        ("setenv \\\nIQP_API_TOKEN abc", None, False),
+        ("setenv \\\nIQP_API_TOKEN abc", "abc", False),
+        ("setenv \\\nIQP_API_TOKEN `pass`", "", False),
+        ("if (1) setenv IQP_API_TOKEN `pass`", "", False),
         ("unsetenv IQP_API_TOKEN", None, False),
     ],
 )
@@ -200,7 +202,8 @@ def test_csh_goes_on_behind_its_blocks() -> None:
         ("if a\nls\nelse if b\nset -gx IQP_API_TOKEN abc\nend", "abc", False),
         ("function f\nset -gx IQP_API_TOKEN abc\nend", "abc", False),
         ("true; and set -gx IQP_API_TOKEN abc", "abc", False),
-        ("true\nand set -gx IQP_API_TOKEN abc", "abc", False),
+        ("true\nand set -gx IQP_API_TOKEN (pass)", "", False),
+        ("set -gx \\\n IQP_API_TOKEN (pass)", "", False),
         ("set x '\nset -gx IQP_API_TOKEN abc\n'", "abc", False),
         ("set -e IQP_API_TOKEN", None, False),
         ("set -q IQP_API_TOKEN; or echo none", None, False),
@@ -326,7 +329,8 @@ def _run(shell: str, script: str, folder: Path) -> tuple[int, list[str], str]:
     """Return code, what it prints with its environment at the end, and complaints of a script."""
     file = folder / "script"
     file.write_text(script + "\nexec env\n")
-    command = [shell, "sh", str(file)] if shell == "busybox" else [shell, str(file)]
+    program = shutil.which(shell) or shell
+    command = [program, "sh", str(file)] if shell == "busybox" else [program, str(file)]
     env = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=20, check=False, cwd=folder)
     return done.returncode, done.stdout.splitlines(), re.sub(r"(line )?\d+:", "", done.stderr)
