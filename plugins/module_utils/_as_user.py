@@ -53,9 +53,12 @@ def as_user(
         os.close(reader)
         os.kill(child, signal.SIGKILL)  # it has answered, or it never will
         os.waitpid(child, 0)
-    if not answer:
-        raise RuntimeError(f"the work as {entry.pw_name} did not end within {seconds:g} seconds, or was killed")
-    return _unpacked(json.loads(answer.decode("ascii")))
+    try:
+        whole = json.loads(answer.decode("ascii"))
+    except ValueError:  # nothing, or a part of it: users can kill what runs as they
+        text = f"the work as {entry.pw_name} did not end within {seconds:g} seconds, or was killed"
+        raise RuntimeError(text) from None
+    return _unpacked(whole)
 
 
 def entry_of(user: str | int, option: str = "users") -> pwd.struct_passwd:
@@ -75,12 +78,12 @@ def _child(writer: int, entry: pwd.struct_passwd, function: Callable[..., Any], 
         try:
             _become(entry)
             answer = json.dumps({"result": function(*args)})
-        except BaseException as error:  # pylint: disable=broad-exception-caught
+        except BaseException as error:
             answer = json.dumps(_packed(error))
         with os.fdopen(writer, "wb") as stream:
             stream.write(answer.encode("ascii"))
     finally:
-        os._exit(0)  # pylint: disable=protected-access
+        os._exit(0)
 
 
 def _become(entry: pwd.struct_passwd) -> None:
@@ -99,15 +102,15 @@ def _become(entry: pwd.struct_passwd) -> None:
 
 def _read(fd: int, deadline: float) -> bytes:
     """All that is written until the other end closes; nothing where that does not happen in time."""
-    answer = b""
+    chunks: list[bytes] = []
     while True:
         ready, _writable, _broken = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
             return b""
         chunk = os.read(fd, 65536)
         if not chunk:
-            return answer
-        answer += chunk
+            return b"".join(chunks)
+        chunks.append(chunk)
 
 
 def _packed(error: BaseException) -> dict[str, Any]:

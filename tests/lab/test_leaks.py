@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
@@ -14,7 +15,15 @@ from tests.lab.lab import Lab
 
 #: Folders of a host in which something could be left; links into /proc and /sys are not followed.
 FOLDERS = ("etc", "home", "opt", "root", "run", "srv", "tmp", "usr/local", "var", "dev/shm")
-SECRET_FOLDER = "/etc/ibm_quantum/"
+#: Where an onboarding with everything puts secrets; none of it is open to others.
+SECRET_FOLDERS = ("/etc/ibm_quantum/", "/etc/environment.d/", "/home/alice/.qiskit/")
+EVERYTHING = {
+    "ibm_quantum_account_users": ["alice"],
+    "environment_secret_group": "adm",
+    "environment_services": [{"name": "worker", "secrets": "credentials"}],
+    "environment_cron_files": ["/etc/crontab"],
+    "environment_kernels": [{"name": "ibm-quantum", "python": "/usr/bin/python3"}],
+}
 
 
 def tree(host: Host) -> Path:
@@ -38,6 +47,7 @@ def test_no_secret_is_left_on_either_end(lab: Lab, fresh_hosts: list[Host], tmp_
     printed = ""
     with ProcessSampler() as sampler:
         for arguments in (["--check", "--diff"], ["--diff"], []):
+            arguments += ["--extra-vars", json.dumps(EVERYTHING)]
             play = lab.playbook("ibm_quantum.platform.onboard", "-vvvv", *arguments, env=environment)
             assert play.returncode == 0, play.output[-4000:]
             printed += play.output
@@ -54,7 +64,7 @@ def test_no_secret_is_left_on_either_end(lab: Lab, fresh_hosts: list[Host], tmp_
         root = str(tree(host))
         assert meant, "the key is what an onboarding brings"
         for name in meant:
-            assert name.startswith(root + SECRET_FOLDER), name
+            assert name.startswith(tuple(root + folder for folder in SECRET_FOLDERS)), name
             assert stat.S_IMODE(Path(name).stat().st_mode) & 0o007 == 0, name
         keys_only = Scanner([secret for secret in secrets if secret.count(".") == 2])
         tokens = on_host(keys_only, host)
@@ -75,7 +85,8 @@ def test_no_secret_is_left_on_either_end(lab: Lab, fresh_hosts: list[Host], tmp_
         sampler.full_round()
     assert sampler.findings(scanner)
 
-    assert lab.playbook("ibm_quantum.platform.offboard", env=environment).returncode == 0
+    users = ["--extra-vars", json.dumps({"ibm_quantum_account_users": ["alice"]})]
+    assert lab.playbook("ibm_quantum.platform.offboard", *users, env=environment).returncode == 0
     for host in fresh_hosts[1:]:
         left = on_host(scanner, host)
         assert not left, describe(left)

@@ -103,3 +103,30 @@ def test_a_missing_setting_is_named_before_any_host_is_touched(
     assert play.returncode != 0
     assert variable in play.output
     assert not changed_tasks(play)
+
+
+def test_hosts_that_are_not_trusted_get_a_token_and_no_key(lab: Lab, fresh_hosts: list[Host]) -> None:
+    """What somebody left there goes, and what is needed comes: in memory, for as long as the token lives."""
+    before = {host.name: picture(host) for host in fresh_hosts}
+    key = lab.emulator.api_key
+    for host in fresh_hosts:
+        host.run("cat >>/home/alice/.bashrc", input=f"alias x=y\nexport IQP_API_TOKEN={key}\nalias z=y\n")
+    untrusted = ("-e", '{"ibm_quantum_trust": "untrusted"}')
+    done = lab.playbook(ONBOARD, *untrusted)
+    assert_good(done)
+    for host in fresh_hosts:
+        for places in ("/etc /home /root /run /tmp /var", "/proc/[0-9]*/environ"):
+            assert host.run(f"grep -rlsaF -e '{key}' {places}", check=False).stdout == "", host
+        usage = "https://quantum.cloud.ibm.com/api/v1/instances/usage"
+        answer = host.run(["curl", "-s", "-H", "@/run/ibm_quantum/headers", "--max-time", "8", usage]).stdout
+        assert "usage_consumed_seconds" in answer, (host, answer)
+        login = host.run(["su", "-l", "root", "-c", "echo $QISKIT_IBM_INSTANCE"]).stdout.strip()
+        assert login == lab.emulator.instance
+    assert lab.playbook(ONBOARD, *untrusted).changed == 0
+    assert_good(lab.playbook(OFFBOARD, *untrusted))
+    for host in fresh_hosts:
+        lines = "alias x=y\nalias z=y\n"
+        assert host.run("tail -n 2 /home/alice/.bashrc").stdout == lines
+        host.run("sed -i -e '$d' /home/alice/.bashrc && sed -i -e '$d' /home/alice/.bashrc")
+        assert host.run("test -e /run/ibm_quantum", check=False).returncode == 1
+    assert_untouched(before, fresh_hosts)

@@ -84,7 +84,7 @@ def test_what_root_may_the_user_may_not(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     secret.chmod(0o600)
     with pytest.raises(OSError) as caught:
-        as_user("nobody", lambda: secret.read_text())
+        as_user("nobody", secret.read_text)
     assert caught.value.errno == errno.EACCES
     with pytest.raises(PermissionError):
         as_user("nobody", os.setuid, 0)
@@ -139,7 +139,18 @@ def test_the_time_is_bounded_and_nothing_is_left(monkeypatch: pytest.MonkeyPatch
         as_user("nobody", threading.Event().wait, seconds=0.2)
     with pytest.raises(RuntimeError, match="or was killed"):
         as_user("nobody", lambda: os.kill(os.getpid(), signal.SIGKILL))
-    assert len(children) == 2
+
+    def dies_while_it_answers() -> str:
+        def half(fd: int, _mode: str) -> None:
+            os.write(fd, b'{"result": "x')
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        monkeypatch.setattr(os, "fdopen", half)  # of the child alone
+        return "x"
+
+    with pytest.raises(RuntimeError, match="or was killed"):
+        as_user("nobody", dies_while_it_answers)
+    assert len(children) == 3
     for child in children:
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
