@@ -149,14 +149,14 @@ def system(wish: Wish, root: str = "/") -> Scope:
     values = Values(directory, wish.variables, (0o644, secret_mode), (0, wish.secret_gid or 0))
     leads: list[Target] = []
 
-    def lead(path: str, text: str, mode: int = 0o644, **kind: bool) -> None:
-        leads.append(Target(path, text, mode, None if kind.get("block") else 0, **kind))
+    def lead(path: str, text: str, block: bool = False, valueless: bool = False) -> None:
+        leads.append(Target(path, text, 0o644, None if block else 0, block, open=valueless))
 
     if wish.variables:
         values.runner("all", 0)
     if "login" in wish.scopes and within(wish.variables, "login"):
         for path, grammar, block in _system_profiles(etc):
-            lead(path, grammar.load(values.files("login", grammar)), block=block, open=True)
+            lead(path, grammar.load(values.files("login", grammar)), block=block, valueless=True)
     if "pam" in wish.scopes:
         public = [v for v in within(wish.variables, "pam") if not v.secret]
         if public:

@@ -19,6 +19,7 @@ import os
 import secrets
 import shutil
 import subprocess
+from typing import Any
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._manifest import Target
@@ -78,7 +79,7 @@ def _read(path: str) -> str:
         return ""
 
 
-def _read_json(path: str) -> dict[str, object]:
+def _read_json(path: str) -> dict[str, Any]:
     try:
         data = json.loads(_read(path) or "{}")
     except ValueError:

@@ -425,7 +425,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     found = _others(module, wish, scope, outcome.salt)
     for text in found.conflicts:
         module.warn(text)
-    changes = [(c.path, c.before, c.after) for c in (*plan.changes, *found.edits)]
+    changes = [(change.path, change.before, change.after) for change in plan.changes]
+    changes += [(edit.path, edit.before, edit.after) for edit in found.edits]
     return {
         "changed": plan.changed or bool(found.edits),
         "scope": module.params["scope"],

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -183,7 +184,7 @@ def test_cron_jobs(onboarded: Scene) -> None:
         return host.run(script, check=False).stdout.strip() == "2"
 
     for host in onboarded.lab.hosts:
-        wait_for(f"the cron jobs of {host}", lambda host=host: there(host), 130)
+        wait_for(f"the cron jobs of {host}", partial(there, host), 130)
         alice = variables(host.run("cat /home/alice/cron.env").stdout)
         assert alice.items() >= ALL.items() and alice["SHELL"] == "/bin/sh", host
         bob = variables(host.run("cat /tmp/cron.env").stdout)
@@ -224,6 +225,10 @@ def test_somebody_else_sees_no_secret(onboarded: Scene) -> None:
         assert "ansible" in journal and not [piece for piece in PIECES if piece in journal], host
 
 
+def restarted(host: Host) -> bool:
+    return "another" in host.run("cat /run/by-environment/env").stdout
+
+
 def test_a_new_key_comes_to_services_that_want_to_be_restarted(onboarded: Scene) -> None:
     for host in onboarded.lab.hosts:
         for name in services(host):
@@ -233,7 +238,7 @@ def test_a_new_key_comes_to_services_that_want_to_be_restarted(onboarded: Scene)
     done = onboarded.play("-v", environment_platform=other)
     assert done.returncode == 0 and "by-credential.service" in done.output
     for host in onboarded.lab.hosts:
-        wait_for("the restart", lambda host=host: "another" in host.run("cat /run/by-environment/env").stdout, 30)
+        wait_for("the restart", partial(restarted, host), 30)
         assert host.run("test -e /run/by-credential/done", check=False).returncode == 1
     assert onboarded.play(environment_platform=other).changed == 0
     assert onboarded.play().returncode == 0

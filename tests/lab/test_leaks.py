@@ -21,7 +21,7 @@ EVERYTHING = {
     "ibm_quantum_account_users": ["alice"],
     "environment_secret_group": "adm",
     "environment_services": [{"name": "worker", "secrets": "credentials"}],
-    "environment_cron_files": ["/etc/crontab"],
+    "environment_cron_users": ["bob"],
     "environment_kernels": [{"name": "ibm-quantum", "python": "/usr/bin/python3"}],
 }
 
