@@ -100,7 +100,7 @@ def _make_ca() -> bytes:
 def certificates(folder: Path, addresses: Iterable[str] = (), names: Iterable[str] = ()) -> tuple[Path, Path]:
     """Make or reuse the CA in ``folder``, make a server certificate. Returns (ca.pem, server.pem with its key).
 
-    The server certificate has the names of the catalogue, localhost, the loopback addresses, ``addresses`` and ``names``.
+    The server certificate has the catalogue's names, localhost, the loopback addresses, ``addresses`` and ``names``.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ca_key_file, ca_file, server_file = folder / "ca-key.pem", folder / "ca.pem", folder / "server.pem"

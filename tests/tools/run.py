@@ -38,8 +38,12 @@ ENDS = ["2.17", "2.21"]
 #: The unit tests in which another ansible-core, or ansible-test's way of shipping modules, can make a difference.
 #: ansible-test wants the slash at the end.
 CORE_UNITS = [f"tests/unit/plugins/{kind}/" for kind in ("action", "filter", "lookup", "modules")]
-#: The lab's longest tests, which have a lab of their own so that two can run at the same time.
+#: The lab's tests in parts that take about as long, each in a lab of its own, so that two can run at the same time.
 FIREWALLS = [f"tests/lab/test_{name}.py" for name in ("providers", "killed", "dns", "scopes")]
+CREDENTIALS = [
+    f"tests/lab/test_{name}.py"
+    for name in ("account", "consumers", "environment", "formats", "qiskit", "rotation", "untrusted")
+]
 
 
 def tool(name: str, *arguments: str) -> list[str]:
@@ -165,10 +169,11 @@ def lab_setup() -> list[Step]:
 
 def lab() -> list[Step]:
     """Real hosts in network namespaces. They wait more than they work, so other steps run beside them."""
-    rest = [word for name in FIREWALLS for word in ("--ignore", name)]
+    rest = [word for name in (*FIREWALLS, *CREDENTIALS) for word in ("--ignore", name)]
     return [
         *lab_setup(),
         Step("lab-firewalls", pytest(*FIREWALLS), after=("lab-images",), timeout=2400),
+        Step("lab-credentials", pytest(*CREDENTIALS), after=("lab-images",), timeout=2400),
         Step("lab", pytest("tests/lab", *rest), after=("lab-images",), timeout=2400),
     ]
 
@@ -220,7 +225,7 @@ GROUPS: dict[str, Callable[[], list[Step]]] = {
 def lab_ran(results: Sequence[Result]) -> bool:
     """Whether a lab that LAB_REQUIRED=1 asks for passed a test."""
     wanted = os.environ.get("LAB_REQUIRED") == "1"
-    labs = [result for result in results if result.step.name in ("lab", "lab-firewalls")]
+    labs = [result for result in results if result.step.name in ("lab", "lab-firewalls", "lab-credentials")]
     return not wanted or all(result.counts.get("passed") for result in labs)
 
 
