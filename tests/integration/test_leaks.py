@@ -104,6 +104,24 @@ PLAYBOOK = """
       check_mode: true
     - name: header
       ibm_quantum.platform.api: {path: "{{ url }}/v1/apikeys/details", headers: {IAM-ApiKey: "{{ own }}"}}
+    - name: key made
+      ibm_quantum.platform.api_key: {name: of the module}
+      diff: true
+      register: made_by_module
+    - name: key made before
+      ibm_quantum.platform.api_key: {name: of the module, description: another one}
+      diff: true
+    - name: key by its value
+      ibm_quantum.platform.api_key_info: {value: "{{ made_by_module.value }}"}
+    - name: key by a value that is none
+      ibm_quantum.platform.api_key_info: {value: "{{ wrong }}"}
+      ignore_errors: true
+    - name: key deleted
+      ibm_quantum.platform.api_key: {name: of the module, state: absent}
+      diff: true
+    - name: key with a key for an ID
+      ibm_quantum.platform.api_key: {id: "{{ wrong }}", api_key: "{{ wrong }}", state: absent}
+      ignore_errors: true
     - name: environment of the task
       ibm_quantum.platform.usage_info:
       environment: {IQP_API_TOKEN: "{{ own }}"}
@@ -167,6 +185,35 @@ PLAYBOOK = """
         path: "{{ url }}/v1/apikeys"
         body: {name: own, iam_id: "{{ iam_id }}", apikey: "{{ own }}"}
       ignore_errors: true
+    - name: environment foretold
+      ibm_quantum.platform.environment: {scope: user, platform: {api_key: "{{ key }}"}}
+      check_mode: true
+      diff: true
+    - name: environment
+      ibm_quantum.platform.environment: {scope: user, platform: {api_key: "{{ key }}"}}
+      diff: true
+    - name: environment with a key for a CRN
+      ibm_quantum.platform.environment: {scope: user, platform: {api_key: "{{ key }}", instance: "{{ wrong }}"}}
+      ignore_errors: true
+    - name: environment with a secret in the open
+      ibm_quantum.platform.environment:
+        scope: user
+        variables: [{name: A, value: "{{ wrong }}", secret: true}, {name: B, value: "of {{ wrong }}"}]
+      ignore_errors: true
+    - name: credential
+      ibm_quantum.platform.credential_check:
+        scope: user
+        iam_url: "{{ url }}"
+        sha256: ["{{ key | hash('sha256') }}"]
+    - name: another credential
+      ibm_quantum.platform.credential_check:
+        scope: user
+        iam_url: "{{ url }}"
+        sha256: ["{{ wrong | hash('sha256') }}"]
+      ignore_errors: true
+    - name: environment taken off
+      ibm_quantum.platform.environment: {scope: user, state: absent}
+      diff: true
     - name: async
       ibm_quantum.platform.usage_info: {api_key: "{{ key }}"}
       async: 60
@@ -212,10 +259,10 @@ def test_no_secret_leaves(controller: Controller, emulator: EmulatorProcess) -> 
             PLAYBOOK, "-vvvv", hosts=["far00", "runner"], variables={"iam_id": data.IAM_ID}, env=env
         ).succeeded()
         _wait_until_empty(controller.temp / "remote")
-    hidden = ("token", "made", "own value", "token on the target", "made on the target")
+    hidden = ("token", "made", "key made", "own value", "token on the target", "made on the target")
     assert {name: bool(run.one(name).get("censored")) for name in hidden} == dict.fromkeys(hidden, True)
     failed = {row["task"] for row in run.events if row["event"] == "failed"}
-    assert len(failed) >= 9, failed
+    assert len(failed) >= 13, failed
 
     everything = [*emulator.secrets(), key, wrong, own, PROXY_PASSWORD]
     assert len(emulator.tokens()["tokens"]) >= 4
