@@ -216,18 +216,16 @@ import os
 import pwd
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._account import declared, secret_values, settle
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._as_user import as_user, entry_of
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._files import Refused
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._host_module import HostModule
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "users": {"type": "list", "elements": "str"},
-    # no_log on the list, not only on the secrets: the invocation that goes to the host's journal is a repr() of the
-    # list, in which a value with a quote or a backslash would not be recognised.
+    # no_log on the whole list: see _host_module
     "accounts": {
         "type": "list",
         "elements": "dict",
@@ -262,23 +260,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
 }
 
 
-class Module(AnsibleModule):
-    """Ansible's module, but no result repeats the accounts.
-
-    In arguments of a wrong shape, such as a token without its name, Ansible would not recognise the secrets.
-    """
-
-    def fail_json(self, msg: str, **kwargs: Any) -> None:
-        self.params.pop("accounts", None)
-        super().fail_json(msg, **kwargs)
-
-    def exit_json(self, **kwargs: Any) -> None:
-        self.params.pop("accounts", None)
-        super().exit_json(**kwargs)
-
-
-def run(module: AnsibleModule) -> tuple[dict[str, Any], list[str]]:
-    """Bring the users to the state that the parameters ask for: the result, and what failed for some. Raises
+def run(module: HostModule) -> dict[str, Any]:
+    """Bring the users to the state that the parameters ask for; what fails for one does not stop the others. Raises
     OptionError before anything is changed."""
     accounts = declared(module.params)
     users = _users(module.params["users"])
@@ -299,7 +282,7 @@ def run(module: AnsibleModule) -> tuple[dict[str, Any], list[str]]:
         result["diff"] += done.pop("diff")
         result["changed_files"] += done.pop("changed_files")
         result["users"].append({"user": user, **done})
-    return result, failures
+    return {**result, "failed": True, "msg": "; ".join(failures)} if failures else result
 
 
 def _users(names: list[str] | None) -> dict[str, int]:
@@ -313,18 +296,7 @@ def _users(names: list[str] | None) -> dict[str, int]:
 
 
 def main() -> None:
-    module = Module(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    # Only now can it be told what is secret: the argument spec had to hide every value.
-    module.no_log_values.clear()
-    module.no_log_values.update(secret_values(module.params))
-    try:
-        result, failures = run(module)
-    except OptionError as error:
-        module.fail_json(msg=str(error))
-    else:
-        if failures:
-            module.fail_json(msg="; ".join(failures), **result)
-        module.exit_json(**result)
+    HostModule(ARGUMENT_SPEC, hidden=("accounts",), secrets=secret_values).carry_out(run)
 
 
 if __name__ == "__main__":

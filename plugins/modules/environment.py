@@ -323,8 +323,6 @@ conflicts:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._envfile import FormatError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._environment import (
     Others,
@@ -335,13 +333,13 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._environment 
 )
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._family import CHANNELS
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._manifest import Refused
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._files import Refused
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._host_module import HostModule, diff_rows
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._scopes import NAMED, SHARED, Scope, Wish
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    # no_log on the whole of both, not only on the values: the invocation that goes to the host's journal is a repr() of
-    # them, in which a value with a quote or a backslash would not be recognised.
+    # no_log on the whole of both: see _host_module
     "platform": {
         "type": "dict",
         "no_log": True,
@@ -401,25 +399,15 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "leftovers": {"type": "str", "choices": ["report", "remove", "ignore"], "default": "report"},
 }
 
-_HIDDEN = ("platform", "variables")
 
-
-class Module(AnsibleModule):
-    """Ansible's module, but a failure does not repeat the variables.
-
-    In arguments of a wrong shape, such as NAME=VALUE in one string, Ansible would not recognise the secrets.
-    """
-
-    def fail_json(self, msg: str, **kwargs: Any) -> None:
-        shown = {name: value for name, value in self.params.items() if name not in _HIDDEN}
-        super().fail_json(msg, **{"invocation": {"module_args": shown}, **kwargs})
-
-
-def run(module: AnsibleModule) -> dict[str, Any]:
-    """Bring the host to the state the parameters ask for. Raises OptionError, FormatError, Refused, OSError."""
+def run(module: HostModule) -> dict[str, Any]:
+    """Bring the host to the state the parameters ask for. Raises OptionError, Refused, OSError."""
     wish = wished(module.params)
     module.no_log_values.update(v.value for v in wish.variables if v.secret)
-    scope = located(module.params, wish)
+    try:
+        scope = located(module.params, wish)
+    except FormatError as error:
+        raise OptionError(f"variables: {error}") from error
     outcome = settle(scope, wish, module.check_mode)
     plan = outcome.plan
     found = _others(module, wish, scope, outcome.salt)
@@ -442,14 +430,11 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             for x in found.left
         ],
         "conflicts": found.conflicts,
-        "diff": [
-            {"before_header": path, "after_header": path, "before": before, "after": after}
-            for path, before, after in changes
-        ],
+        "diff": diff_rows(changes),
     }
 
 
-def _others(module: AnsibleModule, wish: Wish, scope: Scope, salt: str) -> Others:
+def _others(module: HostModule, wish: Wish, scope: Scope, salt: str) -> Others:
     """What others wrote on the host. Where that cannot be seen, only who wants it removed needs to stop."""
     try:
         return others(module.params, wish, scope, salt, module.check_mode)
@@ -460,28 +445,14 @@ def _others(module: AnsibleModule, wish: Wish, scope: Scope, salt: str) -> Other
         return Others([], [], [])
 
 
-def _censor_only_secrets(module: AnsibleModule) -> None:
-    """Only now can it be told what is secret: the argument spec had to hide every name and value."""
-    rows, platform = module.params["variables"] or [], module.params["platform"] or {}
-    secrets = [row["value"] for row in rows if row["secret"]] + [platform.get("api_key")]
-    if "@" in (platform.get("proxy") or ""):
-        secrets.append(platform["proxy"])
-    module.no_log_values.clear()
-    module.no_log_values.update(secret for secret in secrets if secret)
+def _secrets(params: dict[str, Any]) -> list[str | None]:
+    rows, platform = params["variables"] or [], params["platform"] or {}
+    proxy = platform.get("proxy") or ""
+    return [row["value"] for row in rows if row["secret"]] + [platform.get("api_key"), proxy if "@" in proxy else None]
 
 
 def main() -> None:
-    module = Module(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    _censor_only_secrets(module)
-    try:
-        result = run(module)
-    except (OptionError, FormatError, Refused) as error:
-        prefix = "variables: " if isinstance(error, FormatError) else ""
-        module.fail_json(msg=f"{prefix}{error}")
-    except OSError as error:
-        module.fail_json(msg=f"Cannot write {error.filename or 'the environment files'}: {error.strerror or error}")
-    else:
-        module.exit_json(**result)
+    HostModule(ARGUMENT_SPEC, hidden=("platform", "variables"), secrets=_secrets).carry_out(run)
 
 
 if __name__ == "__main__":

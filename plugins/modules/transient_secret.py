@@ -137,10 +137,9 @@ import secrets
 import time
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._files import File, Refused
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._files import File
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._host_module import HostModule, diff_rows
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._transient import (
     Secret,
     Store,
@@ -151,8 +150,7 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._transient im
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    # no_log on the list, not only on the contents: the invocation that goes to the host's journal is a repr() of the
-    # list, in which a content with a quote or a newline would not be recognised.
+    # no_log on the whole list: see _host_module
     "files": {
         "type": "list",
         "elements": "dict",
@@ -172,18 +170,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
 _SHORTEST = 8  # Ansible censors every occurrence of a secret in a result: a short one would make it unreadable
 
 
-class Module(AnsibleModule):
-    """Ansible's module, but a failure does not repeat the files.
-
-    In arguments of a wrong shape, such as a text in place of a list, Ansible would not recognise the secrets.
-    """
-
-    def fail_json(self, msg: str, **kwargs: Any) -> None:
-        shown = {name: value for name, value in self.params.items() if name != "files"}
-        super().fail_json(msg, **{"invocation": {"module_args": shown}, **kwargs})
-
-
-def run(module: AnsibleModule) -> dict[str, Any]:
+def run(module: HostModule) -> dict[str, Any]:
     """Bring the host to the state the parameters ask for. Raises OptionError, Refused, OSError."""
     params, present = module.params, module.params["state"] == "present"
     names = [row["name"] for row in params["files"]]
@@ -201,9 +188,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         "changed": changed,
         "files": [store.path(name) for name in names],
         "changed_files": [change.path for change in changes],
-        "diff": [
-            {"before_header": c.path, "after_header": c.path, "before": c.before, "after": c.after} for c in changes
-        ],
+        "diff": diff_rows((change.path, change.before, change.after) for change in changes),
     }
     if present:
         differ = {change.name for change in changes}
@@ -247,24 +232,12 @@ def _salt() -> str:
         return secrets.token_hex(8)
 
 
-def _censor_only_contents(module: AnsibleModule) -> None:
-    """The argument spec had to hide the names too."""
-    rows = module.params["files"] or []
-    module.no_log_values.clear()
-    module.no_log_values.update(row["content"] for row in rows if row["content"])
+def _secrets(params: dict[str, Any]) -> list[str | None]:
+    return [row["content"] for row in params["files"] or []]
 
 
 def main() -> None:
-    module = Module(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    _censor_only_contents(module)
-    try:
-        result = run(module)
-    except (OptionError, Refused) as error:
-        module.fail_json(msg=str(error))
-    except OSError as error:
-        module.fail_json(msg=f"Cannot write {error.filename or 'the files'}: {error.strerror}")
-    else:
-        module.exit_json(**result)
+    HostModule(ARGUMENT_SPEC, hidden=("files",), secrets=_secrets).carry_out(run)
 
 
 if __name__ == "__main__":
