@@ -78,7 +78,7 @@ def scene(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]
     lab.reset()
     folder = tmp_path_factory.mktemp("scene")
     template = "{{ lab_all if inventory_hostname != '%s' else lab_all | rejectattr('secrets', 'eq', 'encrypted') }}"
-    old = next(host.name for host in lab.hosts if host.suite == "bullseye")
+    (old,) = [host.name for host in lab.hosts if host.suite == "bullseye"]
     rows = [{"name": name, "secrets": how, "restart": name == "by-environment"} for name, how in WAYS.items()]
     (folder / "services.json").write_text(json.dumps({"lab_all": rows, "lab_services": template % old}))
     for host in lab.hosts:
