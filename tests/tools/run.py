@@ -141,7 +141,7 @@ def ansible_units() -> list[Step]:
 
 def integration() -> list[Step]:
     """Whole playbooks against the emulator."""
-    return [Step("integration", pytest("-n", "2", "tests/integration"))]
+    return [Step("integration", pytest("-n", "2", "--durations=12", "tests/integration"), timeout=1800)]
 
 
 def clients() -> list[Step]:
