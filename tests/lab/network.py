@@ -112,7 +112,9 @@ def make_lab(namespace: Namespace) -> None:
     places = [CONTROLLER, DNS, *EMULATOR, OTHER]
     namespace.ip(
         "link set lo up",
-        "link add br0 type bridge forward_delay 0 mcast_snooping 0",
+        # Without an address of its own it takes the lowest of its ports', another one whenever a host reboots, and the
+        # other hosts send to the old one until their neighbour tables know
+        "link add br0 address 02:99:00:00:00:01 type bridge forward_delay 0 mcast_snooping 0",
         "link set br0 up",
         *(f"address add {place.v4}/16 dev br0" for place in places),
         # The last one added becomes the source of what the controller sends, hence not the controller's own first
