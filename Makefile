@@ -13,12 +13,12 @@ STEPS := $(TEST_PYTHON) -m tests.tools.run
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help demo emulator check test lint sanity units integration clients lab lab-demo matrix docs build bench bench-firewall clean venv-run venv-test venv-bench
+.PHONY: help demo emulator check test lint sanity units integration clients lab lab-demo matrix docs build bench bench-firewall clean venv-run venv-test venv-bench venv-worker
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-venv-run venv-test venv-bench:
+venv-run venv-test venv-bench venv-worker:
 	@$(VENV) $(@:venv-%=%)
 
 demo: venv-run  ## Onboard localhost against the emulator: no root, no account

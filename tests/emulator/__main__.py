@@ -27,6 +27,7 @@ try:
 
     from tests.emulator.app import Emulator
     from tests.emulator.backends import NoSnapshots, load
+    from tests.emulator.engine import Engine, worker_python
     from tests.emulator.state import State
     from tests.emulator.tls import certificates
 except ImportError as error:
@@ -80,6 +81,14 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--ready-file", type=Path, help="JSON file to write when the emulator is ready")
     parser.add_argument(
         "--while-stdin", action="store_true", help="stop when standard input ends, so as not to outlive who holds it"
+    )
+    parser.add_argument(
+        "--worker-python",
+        metavar="PATH",
+        help="Python with requirements-worker.txt, which runs the jobs; none for none",
+    )
+    parser.add_argument(
+        "--backend", action="append", default=[], metavar="SNAPSHOT", help="one more of IBM's snapshots, such as manila"
     )
     parser.add_argument("--record", metavar="FILE", help="append every exchange to FILE as JSON lines, secrets reduced")
     arguments = parser.parse_args(argv)
@@ -185,12 +194,13 @@ async def _serve(emulator: Emulator, arguments: argparse.Namespace, ca_dir: Path
     if sys.stdout.isatty() or not arguments.ready_file:
         print(_exports(ready), flush=True)
     await asyncio.gather(*running)
+    await emulator.state.engine.stop()
 
 
 def main(argv: list[str] | None = None) -> None:
     arguments = _arguments(argv)
     try:
-        state = State(load())
+        state = State(load(arguments.backend), Engine(worker_python(arguments.worker_python)))
     except NoSnapshots as error:
         sys.exit(str(error))
     with contextlib.ExitStack() as stack:

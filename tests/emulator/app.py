@@ -187,6 +187,7 @@ class Emulator:
         row = self._row(scope, place, path, netloc, headers, body)
         row["status"] = answer.status if answer else None
         row["fault"] = fault.label if fault else None
+        row["job_id"] = inner["emulator"].get("job_id")
         self.state.journal.add(row)
         if self.recorder:
             found = answer or Answer()

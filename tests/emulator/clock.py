@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
+
+from tests.emulator.results import iso
 
 
 class Clock:
@@ -16,11 +17,18 @@ class Clock:
         self.advanced = 0.0
         self.skew = 0.0
 
+    def steady(self) -> float:
+        """Seconds since the epoch without the skew: a clock that is set right or wrong makes nothing happen."""
+        return time.time() + self.advanced
+
     def now(self) -> float:
         """Seconds since the epoch."""
-        return time.time() + self.advanced + self.skew
+        return self.steady() + self.skew
+
+    def stamp(self, steady: float) -> str:
+        """A time of :meth:`steady` as this clock shows it."""
+        return iso(steady + self.skew)
 
     def iso(self, offset: float = 0.0) -> str:
         """Now (and ``offset`` seconds), like ``2026-07-04T16:13:56.562Z``."""
-        moment = datetime.fromtimestamp(self.now() + offset, tz=timezone.utc)
-        return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+        return iso(self.now() + offset)

@@ -22,7 +22,7 @@ from openapi_core import V30RequestValidator, V30ResponseValidator
 from openapi_core.datatypes import RequestParameters
 from werkzeug.datastructures import Headers, ImmutableMultiDict
 
-from tests.emulator.openapi_exceptions import EXCEPTIONS, UNLISTED_STATUSES
+from tests.emulator.openapi_exceptions import EXCEPTIONS, UNLISTED_STATUSES, corrected
 
 #: The document's own server; the emulator's prefixes stand for it.
 _SERVER = "https://quantum.cloud.ibm.com"
@@ -69,7 +69,7 @@ class Checker:
     """Checks exchanges with the Runtime API against the document at ``spec_path``."""
 
     def __init__(self, spec_path: str | Path) -> None:
-        document = yaml.safe_load(Path(spec_path).read_text(encoding="utf-8"))
+        document = corrected(yaml.safe_load(Path(spec_path).read_text(encoding="utf-8")))
         spec = SchemaPath.from_dict(document)
         self._requests = V30RequestValidator(spec)
         self._responses = V30ResponseValidator(spec)

@@ -143,6 +143,25 @@ BACKENDS = (
     BackendSeed("strasbourg", "eu-de", "paused", 0, "calibration"),
 )
 
+#: A Bell circuit as IBM's processors take it: transpiled, on the connected qubits 0 and 1.
+BELL = """OPENQASM 3.0;
+include "stdgates.inc";
+bit[2] meas;
+rz(pi/2) $0;
+sx $0;
+rz(pi/2) $0;
+rz(pi/2) $1;
+sx $1;
+rz(pi/2) $1;
+cz $0, $1;
+rz(pi/2) $1;
+sx $1;
+rz(pi/2) $1;
+barrier $0, $1;
+meas[0] = measure $0;
+meas[1] = measure $1;
+"""
+
 #: GET /v1/versions: version, sunset date, status. Live is what IBM's clients of today send.
 VERSIONS = (
     ("2024-01-01", "2027-01-01", "deprecated"),

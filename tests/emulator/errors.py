@@ -24,6 +24,11 @@ MORE_INFO = "https://quantum.cloud.ibm.com/docs/errors#{}"
 NOT_AUTHORISED = 1200
 INVALID_CREDENTIALS = 1201
 TOO_MANY_REQUESTS = 1202
+TOO_MANY_TAGS = 1204
+TAG_TOO_LONG = 1205
+TOO_MANY_JOBS = 1012
+SESSION_CLOSED = 1217
+JOB_NOT_FOUND = 1291
 INSTANCE_NOT_FOUND = 1279
 BACKEND_NOT_FOUND = 1007
 INTERNAL = 1000
@@ -38,12 +43,15 @@ _STRING_CODES = ("/v1/instance", "/v1/instances/configuration", "/v1/accounts", 
 class Refused(Exception):
     """A request that the service refuses; the service renders it in its own shape."""
 
-    def __init__(self, status: int, code: int | str, message: str, details: str = "") -> None:
+    def __init__(
+        self, status: int, code: int | str, message: str, details: str = "", headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.details = details
+        self.headers = headers
 
 
 def json_response(body: Any, status: int, headers: dict[str, str] | None = None) -> JSONResponse:

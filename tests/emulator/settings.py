@@ -24,6 +24,16 @@ class Settings:
     restrict_create_platform_apikey: bool = False  # the account's setting: nobody but privileged users makes keys
     backends: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> status, reason, queue_length
     usage: dict[str, int] = field(default_factory=dict)  # CRN -> seconds consumed
+    queue_seconds: float = 0.0  # how long a job waits before it may run, by the emulator's clock; asked at submission
+    run_seconds: float = 0.0  # how long it then runs, likewise
+    hold: bool = False  # no job starts
+    qpu_seconds: int | None = None  # what a job is charged; null: reckoned from its shots
+    billing_seconds: float = 0.0  # how long after its end a job's usage is still pending
+    interactive_ttl: int = 60  # seconds without a job after which a session is inactive
+    jobs_per_minute: int = 0  # the rate limit of submissions of a user (IBM: 5); 0 for none
+    max_pending: int = 0  # the most jobs of a user that wait or run; 0 for no limit
+    native_circuits: bool = True  # a circuit that was not transpiled for its backend fails, as at IBM
+    engine: str = "auto"  # builtin: the simulator that needs no Aer, also where a worker is installed
 
     def update(self, changes: Any) -> None:
         """Take some settings. Raises :class:`InvalidSetting`, and then takes none."""
@@ -53,6 +63,21 @@ def _whole(low: int, high: int) -> Any:
 def _seconds(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 600:
         raise InvalidSetting(f"{name} must be a number of seconds from 0 to 600, not {value!r}")
+
+
+def _duration(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 31536000:
+        raise InvalidSetting(f"{name} must be a number of seconds, up to a year, not {value!r}")
+
+
+def _qpu_seconds(name: str, value: Any) -> None:
+    if value is not None:
+        _whole(0, 1000000)(name, value)
+
+
+def _engine(name: str, value: Any) -> None:
+    if value not in ("auto", "builtin"):
+        raise InvalidSetting(f"{name} is auto or builtin, not {value!r}")
 
 
 def _switch(name: str, value: Any) -> None:
@@ -86,4 +111,14 @@ _CHECKS = {
     "restrict_create_platform_apikey": _switch,
     "backends": _backends,
     "usage": _usage,
+    "queue_seconds": _duration,
+    "run_seconds": _duration,
+    "hold": _switch,
+    "qpu_seconds": _qpu_seconds,
+    "billing_seconds": _duration,
+    "interactive_ttl": _whole(1, 86400),
+    "jobs_per_minute": _whole(0, 10000),
+    "max_pending": _whole(0, 10000),
+    "native_circuits": _switch,
+    "engine": _engine,
 }

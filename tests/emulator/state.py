@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, ibm_quantum.platform contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All that the emulator remembers, and nothing of HTTP: keys, tokens, instances, workloads. A reset makes it new."""
+"""All that the emulator remembers, and nothing of HTTP: keys, tokens, instances, work. A reset makes it new."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.emulator import data
 from tests.emulator.backends import Backend
 from tests.emulator.clock import Clock
+from tests.emulator.engine import Engine
 from tests.emulator.faults import Faults
 from tests.emulator.journal import Journal
 from tests.emulator.settings import Settings
+from tests.emulator.work import Work
 
 _ISSUER = "https://iam.cloud.ibm.com/identity"
 
@@ -98,14 +100,18 @@ class BadToken(Exception):
 class State:
     """The emulator's memory. ``reset`` puts all of it back but the signing key, so that old tokens stay good."""
 
-    def __init__(self, backends: list[Backend]) -> None:
+    def __init__(self, backends: list[Backend], engine: Engine) -> None:
         self.backends = backends
+        self.engine = engine
+        self.work = Work(self)
         self.control_token = secrets.token_urlsafe(24)
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.kid = "emulator-" + secrets.token_hex(4)
         self.reset()
 
     def reset(self) -> None:
+        self.work.close()
+        self.work = Work(self)
         self.clock = Clock()
         self.settings = Settings()
         self.journal = Journal()
@@ -222,13 +228,16 @@ class State:
     # Instances and backends
 
     def consumed(self, instance: Instance) -> int:
-        """Seconds of QPU time in this period: a test's setting or the seed."""
-        return self.settings.usage.get(instance.crn, instance.consumed)
+        """Seconds of QPU time in this period: a test's setting or the seed, and what jobs used since."""
+        return self.settings.usage.get(instance.crn, instance.consumed) + self.work.charged(instance.crn)
 
     def devices(self, instance: Instance) -> list[Backend]:
         """The backends that an instance may use."""
         here = [backend for backend in self.backends if backend.seed.region == instance.region]
         return here if "ANY" in instance.backends else [b for b in here if b.name in instance.backends]
+
+    def backend(self, name: str) -> Backend | None:
+        return next((backend for backend in self.backends if backend.name == name), None)
 
 
 def _workloads(clock: Clock) -> list[dict[str, Any]]:

@@ -165,6 +165,11 @@ class EmulatorProcess:
         rows: list[dict[str, Any]] = self.control("GET", "journal")["rows"]
         return [row for row in rows if all(row.get(name) == value for name, value in equal.items())]
 
+    def executions(self, **equal: Any) -> list[dict[str, Any]]:
+        """What ran, a row each time a job did: time, job_id, execution (1 the first time), backend, program, tags."""
+        rows: list[dict[str, Any]] = self.control("GET", "journal")["executions"]
+        return [row for row in rows if all(row.get(name) == value for name, value in equal.items())]
+
     def exchanges(self) -> list[dict[str, Any]]:
         """The rows of token exchanges, good or bad."""
         return self.journal(service="iam_token", method="POST")
@@ -220,6 +225,20 @@ class EmulatorProcess:
     def settings(self, **changes: Any) -> dict[str, Any]:
         now: dict[str, Any] = self.control("POST", "settings", changes)
         return now
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """All jobs of all instances, with their ``executions``."""
+        rows: list[dict[str, Any]] = self.control("GET", "jobs")["jobs"]
+        return rows
+
+    def change_jobs(self, **changes: Any) -> list[dict[str, Any]]:
+        """``change_jobs(hold=True)``, ``change_jobs(id=..., queue_seconds=0)``: of jobs that wait or run."""
+        rows: list[dict[str, Any]] = self.control("POST", "jobs", changes)["jobs"]
+        return rows
+
+    def fail_jobs(self, **failure: Any) -> None:
+        """``fail_jobs(reason=..., code=1517, solution=..., times=1)``: the next jobs that run fail."""
+        self.control("POST", "failures", failure)
 
     def reset(self) -> None:
         """Everything as at the start: faults, journal, clock, settings, keys, instances. Tokens stay good."""

@@ -21,12 +21,14 @@ BUILD = ROOT / ".build"
 #: Installed first, without what they depend on: of IBM's client only the data files are wanted.
 DATA = ["tests/emulator/requirements-data.txt"]
 RUN = ["requirements.txt", "tests/requirements-run.txt", "tests/emulator/requirements.txt"]
+WORKER = ["tests/emulator/requirements-worker.txt"]
 TEST = [*RUN, "tests/requirements.txt", "tests/emulator/requirements-conformance.txt"]
 #: Environment -> requirement files. ``matrix-2.17`` and the like are TEST with that ansible-core.
 VENVS = {
     "run": RUN,
     "test": [*TEST, "tests/requirements-lint.txt"],
-    "clients": [*TEST, "tests/clients/requirements.txt"],
+    "clients": [*TEST, *WORKER, "tests/clients/requirements.txt"],
+    "worker": WORKER,
     "bench": [*TEST, "tests/benchmark/requirements.txt"],
 }
 

@@ -15,7 +15,7 @@ from tests.unit.emulator.client import Client
 
 @pytest.fixture(scope="session")
 def process() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(tls=True) as running:
+    with EmulatorProcess(tls=True, args=["--worker-python", "none"]) as running:
         yield running
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, ibm_quantum.platform contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The checker itself, and every Runtime read of the emulator against IBM's OpenAPI document (path in OPENAPI_SPEC)."""
+"""The checker itself, and the Runtime API of the emulator against IBM's OpenAPI document (path in OPENAPI_SPEC)."""
 
 from __future__ import annotations
 
@@ -137,6 +137,12 @@ def traffic(user: Client) -> Iterator[tuple[str, str]]:
             "tags?type=job&search=run",
             "nothing",
             "jobs/1",
+            "jobs?limit=5&sort=ASC&pending=false",
+            "sessions/1",
+            "analytics/usage?simulators=false",
+            "analytics/usage_grouped?group_by=backend",
+            "analytics/usage_grouped_by_date?group_by=instance",
+            "analytics/filters",
             *(f"backends/{name}/{what}" for name in names for what in ("configuration", "properties", "status")),
             f"backends/{names[0]}/defaults",
             "backends/nobody/status",
@@ -144,11 +150,65 @@ def traffic(user: Client) -> Iterator[tuple[str, str]]:
             yield "GET", f"{base}/v1/{path}"
 
 
+def work(emulator: EmulatorProcess, user: Client) -> None:
+    """Jobs and sessions, from their submission to their end, in every state."""
+    jobs = [
+        user.submit(tags=["nightly"], log_level="info", cost=100)["id"],
+        user.submit(private=True, calibration_id="c")["id"],
+        user.submit(params={"pubs": ["nonsense"], "support_qiskit": True})["id"],
+    ]
+    for job in jobs:
+        user.ended(job)
+    emulator.settings(qpu_seconds=11)
+    jobs.append(user.submit(cost=10)["id"])
+    user.ended(jobs[-1])
+    emulator.settings(queue_seconds=10, run_seconds=10)
+    sessions = []
+    for mode in ("dedicated", "batch"):
+        body = {"mode": mode, "backend": "ibm_fez", "max_ttl": 600}
+        sessions.append(user.post("/api/v1/sessions", json=body).json()["id"])
+        jobs += [user.submit(session_id=sessions[-1])["id"] for _turn in range(2)]
+
+    def read() -> None:
+        for job in jobs:
+            for what in ("", "?exclude_params=true", "/results", "/metrics", "/logs"):
+                user.get(f"/api/v1/jobs/{job}{what}")
+        for session in sessions:
+            user.get(f"/api/v1/sessions/{session}")
+        for query in ("", "?tags=nightly&limit=2&offset=1", "?exclude_params=false", f"?session_id={sessions[0]}"):
+            user.get(f"/api/v1/jobs{query}")
+        user.get("/api/v1/workloads?sort=-createdAt&limit=20")
+
+    for _turn in range(3):
+        read()
+        emulator.clock(advance=10)
+    user.post(f"/api/v1/jobs/{jobs[-1]}/cancel")
+    user.post(f"/api/v1/jobs/{jobs[-1]}/cancel")
+    for session in sessions:
+        user.patch(f"/api/v1/sessions/{session}", json={"accepting_jobs": False})
+        user.submit(400, session_id=session)
+    user.delete(f"/api/v1/sessions/{sessions[1]}/close")
+    emulator.clock(advance=600)
+    for job in jobs:
+        user.ended(job)
+    read()
+    for tags in (["a"], ["a"] * 9, ["b" * 87]):
+        user.put(f"/api/v1/jobs/{jobs[0]}/tags", json={"tags": tags})
+    user.delete(f"/api/v1/jobs/{jobs[0]}")
+    user.delete(f"/api/v1/jobs/{jobs[0]}")
+    emulator.settings(jobs_per_minute=1)
+    user.delete(f"/api/v1/jobs/{user.submit()['id']}")
+    user.submit(429)
+    for group in ("usage", "usage_grouped?group_by=user_id", "usage_grouped_by_date?group_by=instance", "filters"):
+        user.get(f"/api/v1/analytics/{group}")
+
+
 @needs_spec
 @pytest.mark.timeout(300)
 def test_the_emulator_fits_ibms_document(tmp_path: Path) -> None:
     record = tmp_path / "record.jsonl"
-    with EmulatorProcess(record=record) as emulator, Client(emulator) as client:
+    arguments = ["--worker-python", "none"]
+    with EmulatorProcess(record=record, args=arguments) as emulator, Client(emulator) as client:
         user = client.login()
         user.headers["IBM-API-Version"] = "2026-04-15"
         for method, path in traffic(user):
@@ -160,6 +220,7 @@ def test_the_emulator_fits_ibms_document(tmp_path: Path) -> None:
             for path in ("backends", "instance", "instances/usage", "workloads", "accounts/a", "tags"):
                 user.get(f"/api/v1/{path}", headers=changed)
         user.post("/api/v1/backends")
+        work(emulator, user)
     checker = Checker(SPEC)
     assert checker.check_file(record) == []
     from tests.emulator.openapi_exceptions import EXCEPTIONS

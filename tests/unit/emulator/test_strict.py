@@ -137,14 +137,6 @@ def test_an_unknown_path_is_json(user: Client, path: str) -> None:
     assert code_of(user.get(path), 404)
 
 
-@pytest.mark.parametrize("path", ["/api/v1/jobs", "/api/v1/sessions", "/api/v1/analytics/usage"])
-def test_what_is_not_emulated_says_so(user: Client, path: str) -> None:
-    for method in ("GET", "POST"):
-        reply = user.request(method, path)
-        assert code_of(reply, 404)
-        assert "emulator does not have jobs" in reply.json()["errors"][0]["message"]
-
-
 def test_versions_need_no_token(client: Client) -> None:
     rows = client.get("/api/v1/versions").json()["versions"]
     assert [row["version"] for row in rows if row["status"] == "live"] == ["2026-04-15"]
