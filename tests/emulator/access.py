@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Awaitable, Callable
+from typing import Awaitable, Callable, Union
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -105,7 +105,7 @@ def admit(state: State, request: Request) -> Context:
     return Context(request, who, instance)
 
 
-Handler = Callable[[Context], "Awaitable[Response] | Response"]
+Handler = Callable[[Context], Union[Awaitable[Response], Response]]
 
 
 def endpoint(state: State, path: str, **methods: Handler) -> Route:
