@@ -12,6 +12,7 @@ Note: this module_util is **PRIVATE** to the collection and can have breaking ch
 from __future__ import annotations
 
 from typing import Any, Callable, Iterable
+from urllib.parse import unquote
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -38,10 +39,12 @@ class HostModule(AnsibleModule):
         self.no_log_values.update(secret for secret in secrets(self.params) if secret)
 
     def fail_json(self, msg: str, **kwargs: Any) -> None:
-        super().fail_json(msg, **self._with_invocation(kwargs))
+        self._forget()
+        super().fail_json(msg, **kwargs)
 
     def exit_json(self, **kwargs: Any) -> None:
-        super().exit_json(**self._with_invocation(kwargs))
+        self._forget()
+        super().exit_json(**kwargs)
 
     def carry_out(self, run: Callable[[Any], dict[str, Any]]) -> None:
         """Run the module's work and end; what it raises becomes one clear message."""
@@ -56,9 +59,16 @@ class HostModule(AnsibleModule):
                 self.fail_json(**result)
             self.exit_json(**result)
 
-    def _with_invocation(self, result: dict[str, Any]) -> dict[str, Any]:
-        shown = {name: value for name, value in self.params.items() if name not in self._hidden}
-        return {"invocation": {"module_args": shown}, **result}
+    def _forget(self) -> None:
+        for name in self._hidden:
+            self.params.pop(name, None)
+
+
+def proxy_secrets(params: dict[str, Any]) -> list[str | None]:
+    """What is secret about the option ``proxy``: nothing without a password, and then the URL may be shown."""
+    url, at, _host = (params["proxy"] or "").rpartition("@")
+    password = url.rpartition("/")[2].partition(":")[2] or url
+    return [params["proxy"], password, unquote(password)] if at else []
 
 
 def diff_rows(changes: Iterable[tuple[str, str, str]]) -> list[dict[str, str]]:

@@ -172,13 +172,11 @@ failed_places:
 
 import re
 from typing import Any
-from urllib.parse import unquote
-
-from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils import _credential
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._host_call import Caller
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._host_module import HostModule, proxy_secrets
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "scope": {"type": "str", "choices": ["system", "user"], "default": "system"},
@@ -198,12 +196,17 @@ ARGUMENT_SPEC: dict[str, Any] = {
 _LIMITS = {"timeout": (1, 60, "seconds"), "retries": (0, 10, "repetitions")}
 
 
-def run(module: AnsibleModule) -> dict[str, Any]:
+def run(module: HostModule) -> dict[str, Any]:
     """Find, prove and judge. Raises :class:`OptionError`."""
     params = module.params
     expected = _expected(params)
     paths = _credential.SYSTEM_FILES if params["scope"] == "system" else [_credential.user_file()]
-    places = _credential.in_environment(paths) + _credential.in_accounts(params["users"], params["accounts"])
+    try:
+        places = _credential.in_environment(paths) + _credential.in_accounts(params["users"], params["accounts"])
+    except (OSError, RuntimeError) as error:  # as another user: no more processes, or the time was over
+        raise OptionError(
+            f"Cannot look at the keys of this host: {getattr(error, 'strerror', None) or error}"
+        ) from error
     module.no_log_values.update(place.key for place in places if len(place.key) >= 8)
     caller = Caller(
         proxy=params["proxy"], ca_path=params["ca_path"], timeout=params["timeout"], retries=params["retries"]
@@ -261,28 +264,8 @@ def _row(place: _credential.Place, reason: str, expected: set[str]) -> dict[str,
     }
 
 
-def _censor_only_passwords(module: AnsibleModule) -> None:
-    """The argument spec had to hide every proxy's URL; without a password it may stand in the reasons."""
-    url, at, _host = (module.params["proxy"] or "").rpartition("@")
-    module.no_log_values.clear()
-    if at:
-        password = url.rpartition("/")[2].partition(":")[2] or url
-        module.no_log_values.update([module.params["proxy"], password, unquote(password)])
-
-
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    _censor_only_passwords(module)
-    try:
-        result = run(module)
-    except OptionError as error:
-        module.fail_json(msg=str(error))
-    except (OSError, RuntimeError) as error:  # as another user: no more processes, or the time was over
-        module.fail_json(msg=f"Cannot look at the keys of this host: {getattr(error, 'strerror', None) or error}")
-    else:
-        if result.get("failed"):
-            module.fail_json(**result)
-        module.exit_json(**result)
+    HostModule(ARGUMENT_SPEC, hidden=(), secrets=proxy_secrets).carry_out(run)
 
 
 if __name__ == "__main__":

@@ -229,13 +229,10 @@ failed_endpoints:
 """
 
 from typing import Any
-from urllib.parse import unquote
-
-from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._endpoints import CATALOGUE_SPEC
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._expectations import EXPECT, complaint, judged
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._host_module import HostModule, proxy_secrets
 
 ARGUMENT_SPEC: dict[str, Any] = {
     **CATALOGUE_SPEC,
@@ -258,7 +255,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
 }
 
 
-def run(module: AnsibleModule) -> dict[str, Any]:
+def run(module: HostModule) -> dict[str, Any]:
     """Probe, and judge. Raises :class:`OptionError`."""
     rows = judged(module.params)
     bad = [row for row in rows if not row["ok"]]
@@ -278,26 +275,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     return result
 
 
-def _censor_only_passwords(module: AnsibleModule) -> None:
-    """The argument spec had to hide every proxy's URL; one without a password is wanted in the rows."""
-    url, at, _host = (module.params["proxy"] or "").rpartition("@")
-    module.no_log_values.clear()
-    if at:
-        password = url.rpartition("/")[2].partition(":")[2] or url
-        module.no_log_values.update([module.params["proxy"], password, unquote(password)])
-
-
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    _censor_only_passwords(module)
-    try:
-        result = run(module)
-    except OptionError as error:
-        module.fail_json(msg=str(error))
-    else:
-        if result.get("failed"):
-            module.fail_json(**result)
-        module.exit_json(**result)
+    HostModule(ARGUMENT_SPEC, hidden=(), secrets=proxy_secrets).carry_out(run)
 
 
 if __name__ == "__main__":
