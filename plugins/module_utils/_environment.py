@@ -232,13 +232,17 @@ def _kernels(rows: Sequence[Mapping[str, Any]], system: bool) -> list[Kernel]:
         if not os.path.isabs(row["python"]):
             raise OptionError(f"{place}.python must be an absolute path of the host, not {row['python']!r}")
         if folder is None:
-            own = os.path.join(str(Path.home()), ".local", "share")
-            data = "/usr/local/share" if system else os.environ.get("XDG_DATA_HOME") or own
-            folder = os.path.join(data, "jupyter", "kernels")
+            folder = os.path.join("/usr/local/share" if system else _user_data(), "jupyter", "kernels")
         if not os.path.isabs(folder):
             raise OptionError(f"{place}.directory must be an absolute path of the host, not {folder!r}")
         kernels.append(Kernel(row["name"], row["display_name"], row["python"], folder))
     return kernels
+
+
+def _user_data() -> str:
+    """The user's folder for data. Raises :class:`OptionError`."""
+    data = os.environ.get("XDG_DATA_HOME", "")
+    return data if os.path.isabs(data) else os.path.join(user_folders()[0], ".local", "share")
 
 
 def located(params: Mapping[str, Any], wish: Wish) -> Scope:

@@ -60,7 +60,11 @@ def _encrypt(name: str, secret: str) -> str:
             "use secrets=credentials"
         )
     argv = [program, f"--name={name}", "encrypt", "-", "-"]
-    done = subprocess.run(argv, input=secret.encode(), capture_output=True, timeout=_TIMEOUT, check=False)
+    try:
+        done = subprocess.run(argv, input=secret.encode(), capture_output=True, timeout=_TIMEOUT, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        text = "services: secrets=encrypted: systemd-creds did not answer: use secrets=credentials"
+        raise OptionError(text) from None
     if done.returncode != 0:
         reason = " ".join(done.stderr.decode("utf-8", "replace").split())[-300:]
         raise OptionError(f"services: secrets=encrypted: systemd-creds failed ({reason}): use secrets=credentials")

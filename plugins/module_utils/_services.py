@@ -15,6 +15,7 @@ import subprocess
 from typing import Sequence
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._files import Refused
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._scopes import DROP_IN, Service
 
 _NAME = re.compile(r"[A-Za-z0-9:_.@\\-]+\.service\Z")
@@ -45,7 +46,7 @@ def concerns_services(path: str, directory: str) -> bool:
 
 def tell(changed: Sequence[str], services: Sequence[Service], run: str = "/run/systemd/system") -> None:
     """Make systemd see changed files, and restart those services that want it and run. Nothing is to be done where
-    systemd does not run. Raises OSError."""
+    systemd does not run. Raises Refused, with what systemctl says; the next run does it again."""
     if not changed or not os.path.isdir(run):
         return
     systemctl = shutil.which("systemctl", path=os.defpath + ":/usr/sbin:/sbin") or "systemctl"
@@ -58,7 +59,14 @@ def tell(changed: Sequence[str], services: Sequence[Service], run: str = "/run/s
 
 
 def _call(argv: list[str]) -> None:
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_TIMEOUT, check=False)
-    if done.returncode != 0:
-        reason = " ".join(done.stdout.decode("utf-8", "replace").split())[-300:]
-        raise OSError(f"{' '.join(argv)}: {reason}")
+    try:
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_TIMEOUT, check=False)
+        if done.returncode == 0:
+            return
+        reason = " ".join(done.stdout.decode("utf-8", "replace").split())[-300:] or "no reason given"
+    except subprocess.TimeoutExpired:
+        reason = f"no end after {_TIMEOUT} s"
+    except OSError as error:
+        reason = str(error.strerror)
+    command = " ".join(["systemctl", *argv[1:]])
+    raise Refused(f"The files are written, but {command} failed: {reason}. Mend that, then run this again")

@@ -15,8 +15,11 @@ Note: this module_util is **PRIVATE** to the collection and can have breaking ch
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import re
+import secrets
 import stat
 import subprocess
 import time
@@ -40,6 +43,8 @@ _COMMAND = 60  # seconds for one command of systemd's
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # $0 is the timer. It has two triggers, and the later one would keep it loaded.
 _REMOVE = 'rm -f -- "$@"; systemctl {}--no-block stop "$0" 2>/dev/null; :'
+
+_SHORTEST = 8  # Ansible censors every occurrence of a secret in a result: a short one would make it unreadable
 
 
 class Place(NamedTuple):
@@ -95,6 +100,39 @@ def moment(expires: int | None, expires_in: int | None, now: float) -> tuple[int
     if when > now + LONGEST_LIFE:
         raise OptionError(f"{option}: this is more than a year away: seconds are expected")
     return when, 0 if option == "expires" else TOLERANCE
+
+
+def file_of(name: str, content: str | None, owner: str | None, group: str | None) -> File:
+    """A file as it is to be: ``owner`` and ``group`` are names of the host. Raises OptionError."""
+    content = content or ""
+    if len(content) < _SHORTEST:
+        raise OptionError(f"files: {name}: 'content' is missing or has less than {_SHORTEST} characters")
+    root, uid, gid = os.geteuid() == 0, os.geteuid(), os.getegid()
+    if owner:
+        try:
+            entry = pwd.getpwnam(owner)
+        except KeyError:
+            raise OptionError(f"owner: no user {owner!r} on this host: create it first") from None
+        if not root and entry.pw_uid != uid:
+            raise OptionError("owner: only root can give files to somebody else: set become: true")
+        uid, gid = entry.pw_uid, entry.pw_gid
+    if group:
+        if not root:
+            raise OptionError("group: only root can let others read the files: set become: true")
+        try:
+            gid = grp.getgrnam(group).gr_gid
+        except KeyError:
+            raise OptionError(f"group: no group {group!r} on this host: create it first") from None
+    return File(content.encode("utf-8", "surrogateescape"), 0o640 if group else 0o600, uid, gid)
+
+
+def host_salt() -> str:
+    """So that the hash of a secret is another one on every host."""
+    try:
+        with open("/etc/machine-id", encoding="ascii") as file:
+            return file.read().strip() or secrets.token_hex(8)
+    except (OSError, ValueError):
+        return secrets.token_hex(8)
 
 
 def place(present: bool = True) -> Place:
@@ -196,10 +234,10 @@ class Store:
         """When the file of this name will be removed: no time, one, or more where a run was killed."""
         return sorted(self._armed.get(name, ()))
 
-    def present(self, secrets: Iterable[Secret], expires: int, tolerance: int) -> list[Change]:
+    def present(self, wanted: Iterable[Secret], expires: int, tolerance: int) -> list[Change]:
         """What differs from these secrets, removed at that time. Touches nothing. Raises Refused, OSError."""
         changes = []
-        for name, file in secrets:
+        for name, file in wanted:
             old, armed = self._read(name), self.expiries(name)
             kept = len(armed) == 1 and abs(armed[0] - expires) <= tolerance
             if old != file or not kept or self._litter(name):

@@ -130,20 +130,17 @@ expires:
   sample: 1795359600
 """
 
-import grp
-import os
-import pwd
-import secrets
 import time
 from typing import Any
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._files import File
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._host_module import HostModule, diff_rows
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._transient import (
     Secret,
     Store,
     check_name,
+    file_of,
+    host_salt,
     moment,
     place,
 )
@@ -167,8 +164,6 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "group": {"type": "str"},
 }
 
-_SHORTEST = 8  # Ansible censors every occurrence of a secret in a result: a short one would make it unreadable
-
 
 def run(module: HostModule) -> dict[str, Any]:
     """Bring the host to the state the parameters ask for. Raises OptionError, Refused, OSError."""
@@ -179,9 +174,12 @@ def run(module: HostModule) -> dict[str, Any]:
     if len(set(names)) < len(names):
         raise OptionError("files: a name is there twice: one of the two would be lost")
     if present:
-        wanted = [Secret(row["name"], _file(row, params)) for row in params["files"]]
+        wanted = [
+            Secret(row["name"], file_of(row["name"], row["content"], params["owner"], params["group"]))
+            for row in params["files"]
+        ]
         expires, tolerance = moment(params["expires"], params["expires_in"], time.time())
-    store = Store(place(present), _salt())
+    store = Store(place(present), host_salt())
     changes = store.present(wanted, expires, tolerance) if present else store.absent(names)
     changed = bool(changes) or store.stale(present)
     result = {
@@ -197,39 +195,6 @@ def run(module: HostModule) -> dict[str, Any]:
     if changed and not module.check_mode:
         store.apply(changes, present)
     return result
-
-
-def _file(row: dict[str, Any], params: dict[str, Any]) -> File:
-    """A file as it is to be. Raises OptionError."""
-    content = row["content"] or ""
-    if len(content) < _SHORTEST:
-        raise OptionError(f"files: {row['name']}: 'content' is missing or has less than {_SHORTEST} characters")
-    root, uid, gid = os.geteuid() == 0, os.geteuid(), os.getegid()
-    if params["owner"]:
-        try:
-            entry = pwd.getpwnam(params["owner"])
-        except KeyError:
-            raise OptionError(f"owner: no user {params['owner']!r} on this host: create it first") from None
-        if not root and entry.pw_uid != uid:
-            raise OptionError("owner: only root can give files to somebody else: set become: true")
-        uid, gid = entry.pw_uid, entry.pw_gid
-    if params["group"]:
-        if not root:
-            raise OptionError("group: only root can let others read the files: set become: true")
-        try:
-            gid = grp.getgrnam(params["group"]).gr_gid
-        except KeyError:
-            raise OptionError(f"group: no group {params['group']!r} on this host: create it first") from None
-    return File(content.encode("utf-8", "surrogateescape"), 0o640 if params["group"] else 0o600, uid, gid)
-
-
-def _salt() -> str:
-    """So that the hash of a secret is another one on every host."""
-    try:
-        with open("/etc/machine-id", encoding="ascii") as file:
-            return file.read().strip() or secrets.token_hex(8)
-    except (OSError, ValueError):
-        return secrets.token_hex(8)
 
 
 def _secrets(params: dict[str, Any]) -> list[str | None]:

@@ -70,3 +70,11 @@ def test_a_failure_is_told_without_the_secret(folder: Path) -> None:
     with pytest.raises(OptionError, match=r"systemd-creds failed \(no key\)") as error:
         run(folder, "the secret")
     assert "the secret" not in str(error.value)
+
+
+def test_a_systemd_creds_that_does_not_end_is_one_clear_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder.parent / "systemd-creds").write_text("#!/bin/sh\nexec sleep 30\n")
+    monkeypatch.setattr(sealed, "_TIMEOUT", 0.2)
+    with pytest.raises(OptionError, match="did not answer: use secrets=credentials") as error:
+        run(folder, "the secret")
+    assert "the secret" not in str(error.value)

@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils import _services as services
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._files import Refused
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._scopes import Service
 
 DROP_IN = "/etc/systemd/system/a.service.d/60-ibm_quantum.conf"
@@ -60,7 +61,7 @@ def test_nothing_is_done_without_a_change_or_without_systemd(calls: Path, tmp_pa
 
 
 def test_what_systemctl_says_is_passed_on(calls: Path, tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="try-restart broken.service: no such unit"):
+    with pytest.raises(Refused, match="but systemctl try-restart broken.service failed: no such unit. Mend that"):
         services.tell([DROP_IN], [Service("broken.service", "none", True)], str(tmp_path))
 
 
@@ -79,3 +80,12 @@ def test_what_systemctl_says_is_passed_on(calls: Path, tmp_path: Path) -> None:
 )
 def test_what_concerns_services(path: str, concerned: bool) -> None:
     assert services.concerns_services(path, "/etc/ibm_quantum") is concerned
+
+
+def test_a_systemctl_that_does_not_end_is_one_clear_error(
+    calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "systemctl").write_text("#!/bin/sh\nexec sleep 30\n")
+    monkeypatch.setattr(services, "_TIMEOUT", 0.2)
+    with pytest.raises(Refused, match="systemctl daemon-reload failed: no end after"):
+        services.tell([DROP_IN], [], str(tmp_path))
