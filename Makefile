@@ -13,12 +13,12 @@ STEPS := $(TEST_PYTHON) -m tests.tools.run
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help demo emulator check test lint sanity units integration clients lab lab-demo matrix docs build bench bench-firewall clean venv-run venv-test venv-bench venv-worker
+.PHONY: help demo emulator check test lint sanity units integration clients lab lab-demo matrix docs build bench bench-firewall bench-jobs clean venv-run venv-test venv-bench venv-worker venv-clients
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-venv-run venv-test venv-bench venv-worker:
+venv-run venv-test venv-bench venv-worker venv-clients:
 	@$(VENV) $(@:venv-%=%)
 
 demo: venv-run  ## Onboard localhost against the emulator: no root, no account
@@ -54,6 +54,9 @@ bench: venv-test  ## Ratios against ansible.builtin.uri and bare requests
 
 bench-firewall: venv-bench  ## The same egress allowlist by this collection and by its peers, on a lab host (root on Linux)
 	@$(BUILD)/venv-bench/bin/python -m tests.benchmark.firewall
+
+bench-jobs: venv-clients  ## Jobs submitted and collected by this collection, by builtin modules and by IBM's client
+	@$(BUILD)/venv-clients/bin/python -m tests.benchmark.jobs
 
 clean:  ## Remove all that make made inside the checkout
 	rm -rf .build .ansible tests/output .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -38,7 +38,8 @@ import_module(MODULES + "api")
 class WorkerModule:
     """What ``run()`` sees in the worker: see ``_module.ModuleLike``."""
 
-    def __init__(self, params: dict[str, Any], check_mode: bool, no_log_values: set[str]) -> None:
+    def __init__(self, params: dict[str, Any], check_mode: bool, no_log_values: set[str], host: str) -> None:
+        self.host = host
         self.params = params
         self.check_mode = check_mode
         self.no_log_values = no_log_values
@@ -47,6 +48,9 @@ class WorkerModule:
     def warn(self, warning: str) -> None:
         if warning not in self.warnings:
             self.warnings.append(warning)
+
+    def progress(self, text: str) -> None:
+        display.display(remove_values(f"[{self.host}] {text}", {value for value in self.no_log_values if value}))
 
 
 class ActionModule(ActionBase):
@@ -59,6 +63,7 @@ class ActionModule(ActionBase):
         name = self._task.action.rpartition(".")[2]
         module = import_module(MODULES + name)
         returns_secret = getattr(module, "returns_secret", lambda params, result=None: False)
+        host = str((task_vars or {}).get("inventory_hostname", "localhost"))
         with self._task_environment() as environment:
             validated = ArgumentSpecValidator(module.ARGUMENT_SPEC, **getattr(module, "CONSTRAINTS", {})).validate(
                 _as_json(self._task.args)
@@ -75,7 +80,7 @@ class ActionModule(ActionBase):
                     wrap_async=self._task.async_val,
                 )
             else:
-                result = self._in_worker(module, params, secrets)
+                result = self._in_worker(module, params, secrets, host)
                 result["invocation"] = invocation(params, module.ARGUMENT_SPEC)
                 _add_notices(result, validated)
                 result = self._finish(result, secrets)
@@ -83,8 +88,8 @@ class ActionModule(ActionBase):
             result["_ansible_no_log"] = True
         return result
 
-    def _in_worker(self, module: Any, params: dict[str, Any], secrets: set[str]) -> dict[str, Any]:
-        worker = WorkerModule(params, bool(self._task.check_mode), secrets)
+    def _in_worker(self, module: Any, params: dict[str, Any], secrets: set[str], host: str) -> dict[str, Any]:
+        worker = WorkerModule(params, bool(self._task.check_mode), secrets, host)
         try:
             result = outcome(module.run, worker)
         except Exception as exc:  # a fault of ours: say so in one line, the trace is for who asks with -vvv

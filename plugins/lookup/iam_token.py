@@ -39,40 +39,14 @@ _raw:
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.lookup import LookupBase
-from ansible.utils.display import Display
 
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._client import Client
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError, OptionError
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._options import CONNECTION_SPEC
-
-display = Display()
-
-
-class _Options:
-    """The lookup's options in the shape that a module gives them, see ``_module.ModuleLike``."""
-
-    check_mode = False
-
-    def __init__(self, params: dict[str, Any]) -> None:
-        self.params = params
-        self.no_log_values: set[str] = set()
-
-    def warn(self, warning: str) -> None:
-        display.warning(warning)
+from ansible_collections.ibm_quantum.platform.plugins.plugin_utils._lookup import ask
 
 
 class LookupModule(LookupBase):
-    def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
+    def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         self.set_options(var_options=variables, direct=kwargs)
         if terms:
             raise AnsibleLookupError("the lookup iam_token takes options only, such as api_key=...")
-        given = {name: value for name, value in self.get_options().items() if value is not None}
-        validated = ArgumentSpecValidator(CONNECTION_SPEC).validate(given)
-        if validated.error_messages:
-            raise AnsibleLookupError(f"iam_token: {validated.errors.msg}")
-        try:
-            return [Client(_Options(validated.validated_parameters)).iam.token().value]
-        except (ApiError, OptionError) as exc:
-            raise AnsibleLookupError(f"iam_token: {exc}") from None
+        return ask(self, "iam_token", {}, lambda client, _params: client.iam.token().value)

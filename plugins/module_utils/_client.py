@@ -69,6 +69,7 @@ class Client:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
+        wait_if_limited: bool = True,
     ) -> Reply:
         """Call ``target``: a path such as ``/v1/backends`` of the Runtime API, or a URL of one of IBM's services.
 
@@ -80,7 +81,13 @@ class Client:
         def send() -> Reply:
             bearer = {"Authorization": f"Bearer {token}"}
             return self.http.request(
-                method, url, headers={**headers, **bearer}, query=query, json=json, repeatable=repeatable
+                method,
+                url,
+                headers={**headers, **bearer},
+                query=query,
+                json=json,
+                repeatable=repeatable,
+                wait_if_limited=wait_if_limited,
             )
 
         token = self.iam.token().value

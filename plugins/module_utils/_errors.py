@@ -36,7 +36,9 @@ class ApiError(Exception):
     """A request that failed.
 
     ``status`` is None where no HTTP answer came. ``outcome_unknown`` tells that IBM may have carried the request out
-    all the same: the connection broke after the request had left. ``reply`` is the whole answer, for who expected it.
+    all the same: the connection broke after the request had left; ``timed_out``, that IBM may be at it still.
+    ``transient`` tells that another try may go well; ``retry_after`` are the seconds that IBM asks to wait before.
+    ``reply`` is the whole answer, for who expected it.
     """
 
     def __init__(
@@ -49,9 +51,15 @@ class ApiError(Exception):
         body: ErrorBody | None = None,
         remedy: str = "",
         outcome_unknown: bool = False,
+        timed_out: bool = False,
+        transient: bool = False,
+        retry_after: float | None = None,
         reply: Any = None,
     ) -> None:
         self.reply = reply
+        self.timed_out = timed_out
+        self.transient = transient
+        self.retry_after = retry_after
         self.message = message
         self.method = method
         self.url = public_url(url)

@@ -18,6 +18,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Callable, Mapping, NamedTuple
 
+from ansible_collections.ibm_quantum.platform.plugins.module_utils import _tally
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError, answer_error, plain
 
 try:
@@ -99,7 +100,7 @@ class Http:
         self.retries = retries
         self.verify = verify
         self.proxy = proxy
-        self._sleep = sleep
+        self.sleep = sleep
 
     def request(
         self,
@@ -112,13 +113,15 @@ class Http:
         form: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
         redirects: bool = True,
+        wait_if_limited: bool = True,
     ) -> Reply:
         """Send one request and return any answer below 400; raise :class:`ApiError` for all else.
 
         A redirection is followed by GET and HEAD only; to any other method it is an error, as nothing was done.
 
         ``query`` values that are lists become repeated keys, as the Runtime API wants them. ``repeatable`` tells
-        whether a lost answer or a 5xx may be repeated; by default only of an idempotent method.
+        whether a lost answer or a 5xx may be repeated; by default only of an idempotent method. ``wait_if_limited``
+        tells whether IBM's limits of the rate (429) are waited out here, or are an error for a caller who knows better.
         """
         repeatable = method in IDEMPOTENT if repeatable is None else repeatable
         attempt = 0
@@ -126,10 +129,11 @@ class Http:
             try:
                 return self._once(method, url, headers, query, json, form, redirects and method in ("GET", "HEAD"))
             except _Failure as failure:
-                wait = self._wait_before_retry(failure, attempt, repeatable)
+                limited = failure.error.status == 429 and not wait_if_limited
+                wait = None if limited else self._wait_before_retry(failure, attempt, repeatable)
                 if wait is None:
                     raise failure.error from None
-            self._sleep(wait)
+            self.sleep(wait)
             attempt += 1
 
     def _wait_before_retry(self, failure: _Failure, attempt: int, repeatable: bool) -> float | None:
@@ -172,6 +176,8 @@ class Http:
             raise _connection_failure(method, url, exc, self.timeout) from None
         except UnicodeError:
             raise _Failure(ApiError("the URL or a header has characters that HTTP cannot carry", url=url)) from None
+        for answer in (*response.history, response):  # redirections were requests, too
+            _tally.sent(answer.url)
         if response.status_code >= 400 or response.is_redirect:
             error = answer_error(method, url, response.status_code, response.reason or "", response.text)
             error.reply = Reply(response.status_code, response.headers, _lenient_json(response.text), response.text)
@@ -215,6 +221,7 @@ class _Failure(Exception):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(str(error))
+        error.transient, error.retry_after = transient, retry_after
         self.error = error
         self.transient = transient
         self.not_processed = not_processed
@@ -258,8 +265,10 @@ def _connection_failure(method: str, url: str, exc: Exception, timeout: float) -
     text = str(exc)
     exceptions = requests.exceptions
 
-    def failure(message: str, remedy: str, *, transient: bool, left: bool) -> _Failure:
-        error = ApiError(message, method=method, url=url, remedy=plain(remedy), outcome_unknown=left)
+    def failure(message: str, remedy: str, *, transient: bool, left: bool, late: bool = False) -> _Failure:
+        error = ApiError(message, method=method, url=url, remedy=plain(remedy), outcome_unknown=left, timed_out=late)
+        if left:
+            _tally.sent(url)
         return _Failure(error, transient=transient, not_processed=not left)
 
     if isinstance(exc, exceptions.ProxyError):
@@ -292,7 +301,7 @@ def _connection_failure(method: str, url: str, exc: Exception, timeout: float) -
             left=False,
         )
     if isinstance(exc, exceptions.ReadTimeout):
-        return failure(f"no answer within {timeout:g} s", "raise O(timeout)", transient=True, left=True)
+        return failure(f"no answer within {timeout:g} s", "raise O(timeout)", transient=True, left=True, late=True)
     if isinstance(exc, (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.MissingSchema)):
         return failure("not a URL that can be called", "check the URL in the task", transient=False, left=False)
     if isinstance(exc, exceptions.InvalidHeader):

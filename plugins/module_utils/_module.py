@@ -32,6 +32,9 @@ class ModuleLike(Protocol):
     def warn(self, warning: str) -> None:
         """Show a warning to the user."""
 
+    def progress(self, text: str) -> None:
+        """Show at once how work is going that takes long; only a task that runs in Ansible's worker can."""
+
 
 def outcome(run: Callable[[Any], Result], module: ModuleLike) -> Result:
     """Run a module; what it raises becomes a failed result with one clear ``msg``."""
@@ -56,6 +59,9 @@ def invocation(params: dict[str, Any], argument_spec: dict[str, Any]) -> dict[st
 class _Module(AnsibleModule):
     def _log_invocation(self) -> None:
         """Nothing into the host's log: Ansible hides whole options there, not the secrets in a body or a header."""
+
+    def progress(self, text: str) -> None:
+        """Nobody sees what an ordinary module prints before its end."""
 
 
 def main(run: Callable[[Any], Result], argument_spec: dict[str, Any], **constraints: Any) -> None:

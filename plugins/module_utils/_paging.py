@@ -50,7 +50,7 @@ def collect(send: Send, query: Mapping[str, Any], body: Any) -> Any:
         if mark in seen or len(seen) >= MOST_PAGES:
             raise ApiError(
                 f"the list does not end: after {len(seen) + 1} pages IBM still names a next one",
-                remedy="Ask for one page: 'paginate: false', with the cursor in 'query'",
+                remedy="Ask for one page by the module api: 'paginate: false', with the cursor in 'query'",
             )
         seen.add(mark)
         page = send(query, body)

@@ -22,18 +22,10 @@ options:
     description:
       - Only backends that are online, or only those that are not.
     type: bool
-  simulator:
-    description:
-      - Only simulators, or only real quantum computers.
-    type: bool
-  min_qubits:
-    description:
-      - Only backends with at least so many qubits.
-    type: int
   least_busy:
     description:
-      - Only the one backend with the shortest queue, among those that are online and fit the other options. It is an
-        error if there is none.
+      - Only the one backend with the shortest queue, among those that are online and fit the other options; of equal
+        queues the one with the most qubits, then the first by name. It is an error if there is none.
     type: bool
     default: false
   details:
@@ -63,11 +55,14 @@ attributes:
     details: Only reads.
 seealso:
   - module: ibm_quantum.platform.usage_info
+  - plugin: ibm_quantum.platform.backend
+    plugin_type: lookup
 author:
   - ibm_quantum.platform contributors (@ibm-quantum-platform)
 extends_documentation_fragment:
   - ibm_quantum.platform.api
   - ibm_quantum.platform.api.module
+  - ibm_quantum.platform.backend_choice
 """
 
 EXAMPLES = r"""
@@ -90,6 +85,13 @@ EXAMPLES = r"""
     simulator: false
     least_busy: true
   register: choice
+
+- name: List the Heron processors that few jobs wait for
+  ibm_quantum.platform.backend_info:
+    instance: "{{ ibm_quantum_instance }}"
+    processor_family: Heron
+    max_queue_length: 50
+    operational: true
 
 - name: Read the error rates of one backend
   ibm_quantum.platform.backend_info:
@@ -148,7 +150,7 @@ backends:
 
 from typing import Any
 
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._backends import matching, with_details
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._backends import CHOICE_SPEC, matching, with_details
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._client import Client
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._module import ModuleLike, main
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._options import argument_spec
@@ -157,8 +159,6 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._runtime impo
 ARGUMENT_SPEC = argument_spec(
     name={"type": "str"},
     operational={"type": "bool"},
-    simulator={"type": "bool"},
-    min_qubits={"type": "int"},
     least_busy={"type": "bool", "default": False},
     details={
         "type": "list",
@@ -168,6 +168,7 @@ ARGUMENT_SPEC = argument_spec(
     },
     calibration_id={"type": "str"},
     fields={"type": "list", "elements": "str", "choices": ["wait_time_seconds"], "default": []},
+    **CHOICE_SPEC,
 )
 
 
@@ -177,9 +178,8 @@ def run(module: ModuleLike) -> dict[str, Any]:
         runtime.backends(options["fields"]),
         name=options["name"],
         operational=options["operational"],
-        simulator=options["simulator"],
-        min_qubits=options["min_qubits"],
         least_busy=options["least_busy"],
+        **{option: options[option] for option in CHOICE_SPEC},
     )
     detailed = [with_details(runtime, row, options["details"], options["calibration_id"]) for row in backends]
     return {"changed": False, "backends": detailed}

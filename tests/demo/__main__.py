@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, ibm_quantum.platform contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The main job on this machine alone: no root, no account, nothing left behind. Run by ``make demo``.
+"""The main jobs on this machine alone: no root, no account, nothing left behind. Run by ``make demo``.
 
 The emulator stands in for IBM; a temporary folder stands in for the home, so the user's own profile is not touched.
 """
@@ -51,12 +51,21 @@ def main() -> int:
         say("Offboard: the home is as it was")
         play("ibm_quantum.platform.offboard", environment, variables(emulator.url))
         restored = files(home) == before
+
+        say("Run a Bell circuit, which needs no host: its counts")
+        printed = play("ibm_quantum.platform.run_job", environment, bell())
+        counted = "'00':" in printed.replace('"', "'") and "'11':" in printed.replace('"', "'")
+        ran = len(emulator.executions())
         problems = [
             text
             for text, bad in (
                 ("the second run changed something", "changed=0" not in recap),
                 ("the second run exchanged the key again", exchanges > 0),
                 (f"offboarding left the home different: {sorted(files(home))}", not restored),
+                (
+                    f"the Bell circuit ran {ran} times, and its counts were{'' if counted else ' not'} shown",
+                    ran != 1 or not counted,
+                ),
             )
             if bad
         ]
@@ -77,6 +86,12 @@ def variables(url: str) -> dict[str, object]:
         "ibm_quantum_features": [],
         "verify_endpoints": [probe],
     }
+
+
+def bell() -> dict[str, object]:
+    """A first job; the emulator's own simulator runs it."""
+    circuit = str(Path(__file__).with_name("bell.qasm"))
+    return {"ibm_quantum_circuit": circuit, "ibm_quantum_backend": "ibm_fez", "ibm_quantum_shots": 1000}
 
 
 def surroundings(home: Path) -> dict[str, str]:

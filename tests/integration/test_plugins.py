@@ -78,3 +78,42 @@ def test_lookups_and_filters(controller: Controller, emulator: EmulatorProcess) 
     assert crn["service_instance"] == data.INSTANCE_DE.split(":")[7]
     assert "has 3 segments instead of 10" in run.one("short crn")["msg"]
     assert "wants a CRN as text, not int" in run.one("not a text")["msg"]
+
+
+def test_a_backend_is_chosen_alike_by_module_and_lookup(controller: Controller, emulator: EmulatorProcess) -> None:
+    queues = {"ibm_fez": 3, "ibm_torino": 3, "ibm_kingston": 4}
+    emulator.settings(backends={name: {"queue_length": queue} for name, queue in queues.items()})
+    choices = [
+        {},  # two with the same queue: the larger one
+        {"min_qubits": 150, "processor_family": "heron"},
+        {"max_queue_length": 4, "simulator": False},
+        {"processor_family": "Nighthawk"},  # offline
+        {"processor_family": "Condor", "min_qubits": 1000},
+    ]
+    run = controller.tasks(
+        """
+        - name: module
+          ibm_quantum.platform.backend_info: "{{ {'least_busy': true} | combine(item) }}"
+          loop: "{{ choices }}"
+          ignore_errors: true
+        - name: lookup
+          ansible.builtin.debug:
+            msg: "{{ lookup('ibm_quantum.platform.backend', **item) }}"
+          loop: "{{ choices }}"
+          ignore_errors: true
+        - name: of these
+          ansible.builtin.debug:
+            msg: "{{ lookup('ibm_quantum.platform.backend', 'ibm_kingston', 'ibm_torino') }}"
+        """,
+        variables={"choices": choices},
+    ).succeeded()
+    by_module, by_lookup = run.items("module"), run.items("lookup")
+    assert [item["backends"][0]["name"] for item in by_module[:3]] == ["ibm_fez"] * 3
+    assert [item["msg"] for item in by_lookup[:3]] == ["ibm_fez"] * 3
+    for module, lookup in zip(by_module[3:], by_lookup[3:]):
+        text = module["msg"].partition("'least_busy': ")[2]
+        assert text.startswith("none of the 5 backends fits and is online: ")
+        assert f"backend: {text}" in lookup["msg"]
+    assert "wait for ibm_miami (Nighthawk, 120 qubits, queue of 1, offline)" in by_lookup[3]["msg"]
+    assert "relax several" in by_lookup[4]["msg"]
+    assert run.one("of these")["msg"] == "ibm_torino"

@@ -25,7 +25,7 @@ from ansible_collections.ibm_quantum.platform.tests.unit.scripted import Script
 VARIABLES = (
     *("IQP_API_TOKEN", "QISKIT_IBM_TOKEN", "IBMCLOUD_API_KEY", "QISKIT_IBM_INSTANCE", "IBM_QUANTUM_RUNTIME_URL"),
     *("IAM_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
-    *("SSL_CERT_FILE", "NETRC", "XDG_CACHE_HOME"),
+    *("SSL_CERT_FILE", "NETRC", "XDG_CACHE_HOME", "XDG_STATE_HOME", "IBM_QUANTUM_TALLY"),
 )
 
 

@@ -187,6 +187,10 @@ class Module:
         self.check_mode = check_mode
         self.no_log_values: set[str] = set(validated._no_log_values)
         self.warnings: list[str] = []
+        self.shown: list[str] = []
 
     def warn(self, warning: str) -> None:
         self.warnings.append(warning)
+
+    def progress(self, text: str) -> None:
+        self.shown.append(text)

@@ -17,8 +17,9 @@ from ansible.utils.plugin_docs import get_docstring
 
 from ansible_collections.ibm_quantum.platform.plugins.action.api import ActionModule
 from ansible_collections.ibm_quantum.platform.plugins.doc_fragments.api import ModuleDocFragment
+from ansible_collections.ibm_quantum.platform.plugins.doc_fragments.backend_choice import ModuleDocFragment as Choice
 from ansible_collections.ibm_quantum.platform.plugins.doc_fragments.endpoints import ModuleDocFragment as Endpoints
-from ansible_collections.ibm_quantum.platform.plugins.module_utils import _endpoints, _http, _options
+from ansible_collections.ibm_quantum.platform.plugins.module_utils import _backends, _endpoints, _http, _options
 
 COLLECTION = "ibm_quantum.platform"
 PACKAGE = f"ansible_collections.{COLLECTION}.plugins"
@@ -139,6 +140,19 @@ def test_some_plugins_choose_from_the_catalogue():
 @pytest.mark.parametrize("documented, option", list(_with_catalogue()))
 def test_regions_and_features_are_those_of_the_fragment(documented, option):
     assert documented == yaml.safe_load(Endpoints.DOCUMENTATION)["options"][option]
+
+
+def test_the_fragment_of_a_choice_agrees_with_its_spec():
+    fragment = yaml.safe_load(Choice.DOCUMENTATION)["options"]
+    assert from_documentation(fragment) == from_spec(_backends.CHOICE_SPEC)
+    assert list(fragment) == list(_backends.CHOICE_SPEC)
+
+
+@pytest.mark.parametrize("kind, name", [("module", "backend_info"), ("module", "job"), ("lookup", "backend")])
+def test_who_chooses_a_backend_takes_the_fragments_words(kind, name):
+    documented = documentation(kind, name)["options"]
+    fragment = yaml.safe_load(Choice.DOCUMENTATION)["options"]
+    assert {option: documented[option] for option in fragment} == fragment
 
 
 def test_the_version_is_one():

@@ -11,6 +11,7 @@ from ansible_collections.ibm_quantum.platform.plugins.modules import backend_inf
 from ansible_collections.ibm_quantum.platform.tests.unit.scripted import API_KEY, CRN, Module, ibm_error
 
 FEZ = {"name": "ibm_fez", "qubits": 156, "queue_length": 4, "status": {"name": "online", "reason": "available"}}
+FEZ["processor_type"] = {"family": "Heron", "revision": "2"}
 TORINO = {"name": "ibm_torino", "qubits": 133, "queue_length": 0, "status": {"name": "paused", "reason": "calibrating"}}
 MANILA = {"name": "fake_manila", "qubits": 5, "queue_length": 9, "status": {"name": "online"}, "is_simulator": True}
 
@@ -37,6 +38,10 @@ def listed(ibm):
         ({"operational": False}, [TORINO]),
         ({"simulator": False}, [FEZ, TORINO]),
         ({"min_qubits": 100}, [FEZ, TORINO]),
+        ({"processor_family": "heron"}, [FEZ]),
+        ({"processor_family": "Condor"}, []),
+        ({"max_queue_length": 4}, [FEZ, TORINO]),
+        ({"least_busy": True, "processor_family": "Heron", "max_queue_length": 4}, [FEZ]),
         ({"least_busy": True}, [FEZ]),
         ({"check_mode": True}, [FEZ, TORINO, MANILA]),
     ],
@@ -78,6 +83,10 @@ def test_details(ibm, listed):
     [
         ({"name": "ibm_nowhere"}, "'name': the instance has no backend 'ibm_nowhere', it has: ibm_fez, ibm_torino"),
         ({"least_busy": True, "min_qubits": 500}, "'least_busy': none of the 2 backends fits and is online"),
+        (
+            {"least_busy": True, "max_queue_length": 3},
+            "relax max_queue_length=3 for ibm_fez (Heron, 156 qubits, queue of 4",
+        ),
     ],
 )
 def test_no_such_backend(listed, options, text):
