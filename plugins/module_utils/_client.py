@@ -70,6 +70,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
         wait_if_limited: bool = True,
+        text: bool = False,
     ) -> Reply:
         """Call ``target``: a path such as ``/v1/backends`` of the Runtime API, or a URL of one of IBM's services.
 
@@ -88,6 +89,7 @@ class Client:
                 json=json,
                 repeatable=repeatable,
                 wait_if_limited=wait_if_limited,
+                text=text,
             )
 
         token = self.iam.token().value

@@ -12,7 +12,7 @@ import json
 from typing import Any, Iterable, NamedTuple
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils import _tags
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError, OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._jobs import (
     COMPLETED,
     FAILED,
@@ -39,6 +39,7 @@ class Wanted(NamedTuple):
     results: str = "none"
     details: Iterable[str] = ()
     file: ResultFile | None = None
+    fresh: bool = False  # whether the file cannot hold them yet, as the job was just submitted
 
 
 def named(job: Job) -> Job:
@@ -71,42 +72,44 @@ class Collector:
         return found
 
     def _results(self, job: Job, wanted: Wanted) -> dict[str, Any]:
+        none: dict[str, Any] = {} if wanted.results == "none" else {"results": []}
         if status(job) not in (COMPLETED, FAILED):
-            return {"results": []}
+            return none
         if job.get("private") and wanted.file is None:
             self._module.warn(
                 f"the results of the private job {job['id']} are left at IBM, which deletes them when they are read: "
                 "give a file to save them in"
             )
             return {}
-        text = self._saved(job, wanted.file)
+        text = self._saved(job, wanted.file, wanted.fresh)
         path = {"result_file": wanted.file.path} if wanted.file and text is not None else {}
         if status(job) == FAILED:
-            return {**path, "results": [], "error_text": text or ""}
+            return {**path, **none, "error_text": text or ""}
         if text is None or wanted.results == "none":
-            return {**path, **({} if wanted.results == "none" else {"results": []})}
+            return {**path, **none}
         if wanted.results == "raw":
             return {**path, "results": _parsed(text)}
         try:
-            return {**path, "results": decode(text)}
+            return {**path, "results": decode(_unwrapped(text))}
         except ResultError as error:  # what was read is kept all the same
             self._module.warn(
                 f"the results of job {job['id']} cannot be decoded, so they are returned as they are: {error}"
             )
             return {**path, "results": _parsed(text)}
 
-    def _saved(self, job: Job, file: ResultFile | None) -> str | None:
+    def _saved(self, job: Job, file: ResultFile | None, fresh: bool) -> str | None:
         """The results, in the file where there is one; None where IBM has none.
 
         Those of a private job are read only if the file is not there yet, and written before anything else is done.
         """
         if job.get("private") and file:
-            held = file.read()
-            if held is not None:
+            held = None if fresh else file.read()
+            if held:
                 return held
         if self._module.check_mode and file:
-            self.changed = self.changed or file.read() is None
-            return None if job.get("private") else self._text(job)
+            text = None if job.get("private") else self._text(job)
+            self.changed = self.changed or bool(job.get("private")) or (text is not None and file.read() != text)
+            return text
         if file:
             file.prepare()
         text = self._text(job)
@@ -115,8 +118,16 @@ class Collector:
                 f"IBM has no results of the private job {job['id']} any more: they were read before, which deletes them"
             )
         if file and text is not None:
-            self.changed = file.save(text) or self.changed
+            self._save(job, file, text)
         return text
+
+    def _save(self, job: Job, file: ResultFile, text: str) -> None:
+        try:
+            self.changed = file.save(text) or self.changed
+        except OptionError as error:
+            if not job.get("private"):  # else IBM has deleted them by now, and an error would lose them
+                raise
+            self._module.warn(f"the results of the private job {job['id']} are nowhere but in this result: {error}")
 
     def _text(self, job: Job) -> str | None:
         """The results of IBM; asked for again where they are cut off, which as text HTTP does not notice."""
@@ -146,7 +157,7 @@ def why_failed(job: Job) -> str:
     code = f" (code {state['reason_code']})" if state.get("reason_code") else ""
     advice = f" IBM's advice: {state['reason_solution']}" if state.get("reason_solution") else ""
     if not reason and job.get("error_text"):
-        reason = str(job["error_text"]).strip().splitlines()[-1][:300]
+        reason = (str(job["error_text"]).strip().splitlines() or [""])[-1][:300]
     text = f"job {job['id']} on {job.get('backend')} ended as {job.get('status') or status(job)}"
     return f"{text}{': ' + reason if reason else ''}{code}.{advice}"
 
@@ -157,6 +168,14 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _unwrapped(text: str) -> str:
+    """Results out of the text in JSON that IBM's document has them in."""
+    if not text.lstrip().startswith('"'):
+        return text
+    inner = json.loads(text) if _is_json(text) else text
+    return inner if _is_json(inner) else text
 
 
 def _parsed(text: str) -> Any:

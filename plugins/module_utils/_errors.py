@@ -216,6 +216,7 @@ def answer_error(method: str, url: str, status: int, reason: str, text: str) -> 
         body=body,
         remedy=plain(remedy),
         outcome_unknown=status >= 500,
+        timed_out=status in (504, 524),  # a gateway has given up to wait for a server that may be at it still
     )
 
 

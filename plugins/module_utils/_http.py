@@ -114,6 +114,7 @@ class Http:
         repeatable: bool | None = None,
         redirects: bool = True,
         wait_if_limited: bool = True,
+        text: bool = False,
     ) -> Reply:
         """Send one request and return any answer below 400; raise :class:`ApiError` for all else.
 
@@ -122,12 +123,15 @@ class Http:
         ``query`` values that are lists become repeated keys, as the Runtime API wants them. ``repeatable`` tells
         whether a lost answer or a 5xx may be repeated; by default only of an idempotent method. ``wait_if_limited``
         tells whether IBM's limits of the rate (429) are waited out here, or are an error for a caller who knows better.
+        With ``text`` the answer is taken for text in UTF-8, whatever it says that it is; its ``json`` is None then.
         """
         repeatable = method in IDEMPOTENT if repeatable is None else repeatable
         attempt = 0
         while True:
             try:
-                return self._once(method, url, headers, query, json, form, redirects and method in ("GET", "HEAD"))
+                return self._once(
+                    method, url, headers, query, json, form, redirects and method in ("GET", "HEAD"), text
+                )
             except _Failure as failure:
                 limited = failure.error.status == 429 and not wait_if_limited
                 wait = None if limited else self._wait_before_retry(failure, attempt, repeatable)
@@ -156,6 +160,7 @@ class Http:
         json: Any,
         form: Mapping[str, str] | None,
         redirects: bool,
+        as_text: bool,
     ) -> Reply:
         try:
             response = _session().request(
@@ -187,6 +192,8 @@ class Http:
                 not_processed=response.status_code == 429,
                 retry_after=_retry_after(response.headers.get("Retry-After")),
             )
+        if as_text:  # whatever it says that it is
+            return Reply(response.status_code, response.headers, None, response.content.decode("utf-8", "replace"))
         return Reply(response.status_code, response.headers, self._decode(method, url, response), response.text)
 
     @staticmethod

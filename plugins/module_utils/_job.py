@@ -15,12 +15,14 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Mapping, NamedTuple
 
-from ansible_collections.ibm_quantum.platform.plugins.module_utils import _tags
+from ansible_collections.ibm_quantum.platform.plugins.module_utils import _tags, _tally
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._backends import CHOICE_SPEC, choose
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._client import Client
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError, OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._jobs import (
+    CANCELLED,
     COMPLETED,
+    QUEUED,
     Job,
     Jobs,
     age,
@@ -87,9 +89,9 @@ class Outcome(NamedTuple):
 class _NotSubmitted(Exception):
     """A submission whose answer was lost, and of which is known by now that IBM did not carry it out."""
 
-    def __init__(self, error: ApiError) -> None:
+    def __init__(self, error: ApiError, old: set[str]) -> None:
         super().__init__(str(error))
-        self.error = error
+        self.error, self.old = error, old
 
 
 class Declared:
@@ -130,6 +132,8 @@ class Declared:
                 raise OptionError(f"{name!r} must have 1 to {longest} characters")
         if options["session"] and options["session_id"]:
             raise OptionError("give one of 'session', a name, and 'session_id'")
+        if self.id and self.name is not None:
+            raise OptionError("give one of 'id' and 'name': each says which job is meant")
         chosen = [name for name in CHOICE_SPEC if options[name] is not None]
         if options["backend"] and chosen:
             raise OptionError(f"{chosen[0]!r} chooses a backend, and 'backend' names one: leave one of them out")
@@ -160,6 +164,9 @@ class JobTask:
         self._now = now
         self._sleep = client.http.sleep
         self.jobs = Jobs(client)
+        # asked for once a task: IDs of sessions by name, backends of sessions by ID
+        self._sessions: dict[str, str] = {}
+        self._backends: dict[str, str | None] = {}
 
     # Present
 
@@ -167,13 +174,15 @@ class JobTask:
         """The job of that key, submitted if there is none. Raises ApiError and OptionError."""
         end = self._now() + self._submit_timeout
         tries = 0
+        before: set[str] | None = None  # the jobs that were there before a submission whose answer was lost
         while True:
             try:
                 if self._check_mode:
                     return self._find_or(declared, self._predict)
                 with self._lock(declared):
-                    return self._find_or(declared, self._submit)
+                    return self._find_or(declared, self._submit, before)
             except _NotSubmitted as lost:
+                before = lost.old
                 error = lost.error
                 tries += 1
                 if tries > _TRIES:
@@ -192,11 +201,17 @@ class JobTask:
             self._module.progress(f"{declared.label} is not submitted yet, next try in {pause:.0f} s: {_why(error)}")
             self._sleep(pause)
 
-    def _find_or(self, declared: Declared, submit: Callable[[Declared, list[Job]], Outcome]) -> Outcome:
+    def _find_or(
+        self, declared: Declared, submit: Callable[[Declared, list[Job]], Outcome], before: set[str] | None = None
+    ) -> Outcome:
         known = self.jobs.list({"tags": _tags.JOB + declared.key})
         newest = max(known, key=age, default=None)
+        if before is not None and newest and any(job["id"] not in before for job in known):
+            job, _ours = self._only_one(declared, before, None, known)
+            return Outcome(job, True, {}, self._shown(declared, {}), True)
         if newest is None or declared.resubmit == "always":
             return submit(declared, known)
+        self._check_content(declared, newest)
         if declared.resubmit == "failed" and not is_pending(newest) and status(newest) != COMPLETED:
             return submit(declared, known)
         return self._found(declared, newest)
@@ -204,19 +219,22 @@ class JobTask:
     def _found(self, declared: Declared, job: Job) -> Outcome:
         """A job that is there: its content is what is declared, its tags become so."""
         tags = list(job.get("tags") or [])
+        if declared.options["tags"] is None or set(_tags.of_users(tags)) == set(_tags.of_users(declared.tags)):
+            return Outcome(job, False, {}, {})
+        wanted = _tags.checked(_tags.of_users(declared.tags), _tags.of_ours(tags))
+        before, after = {"tags": _tags.of_users(tags)}, {"tags": _tags.of_users(declared.tags)}
+        if not self._check_mode:
+            self.jobs.tag(job["id"], wanted)
+        return Outcome({**job, "tags": wanted}, True, before, after)
+
+    def _check_content(self, declared: Declared, job: Job) -> None:
+        tags = list(job.get("tags") or [])
         contents = [tag for tag in tags if tag.startswith(_tags.CONTENT)]
         if declared.name is not None and contents and contents != [_tags.CONTENT + (declared.content or "")]:
             raise OptionError(
                 f"'name': there is a job {declared.name!r} ({job['id']}, {status(job)}) of another program, backend or "
                 "circuit: give this one another name, delete the other with 'state: absent', or set 'resubmit: always'"
             )
-        if declared.options["tags"] is None or set(_tags.of_users(tags)) == set(_tags.of_users(declared.tags)):
-            return Outcome(job, False, {}, {})
-        wanted = [*_tags.of_ours(tags), *_tags.of_users(declared.tags)]
-        before, after = {"tags": _tags.of_users(tags)}, {"tags": _tags.of_users(declared.tags)}
-        if not self._check_mode:
-            self.jobs.tag(job["id"], wanted)
-        return Outcome({**job, "tags": wanted}, True, before, after)
 
     def _predict(self, declared: Declared, _known: list[Job]) -> Outcome:
         self._check_budget(declared)
@@ -230,17 +248,37 @@ class JobTask:
         self._check_budget(declared)
         body = self._body(declared)
         old = {job["id"] for job in known}
+        mine: str | None = None
         try:
-            mine: str | None = self.jobs.submit(body)
+            mine = self.jobs.submit(body)
         except ApiError as error:
             if not error.outcome_unknown:
                 raise
-            mine = self._settle(declared, old, error)
-        job, submitted = self._only_one(declared, old, mine)
+            rows = self._settle(declared, old, error)
+        else:
+            rows = self._rows_with(declared, mine, body)
+        job, submitted = self._only_one(declared, old, mine, rows)
         return Outcome(job, True, {}, self._shown(declared, body), submitted)
 
-    def _settle(self, declared: Declared, old: set[str], error: ApiError) -> str | None:
-        """The answer was lost: look for the job. None where there is one, whoever submitted it.
+    def _rows_with(self, declared: Declared, mine: str, body: Mapping[str, Any]) -> list[Job]:
+        """The jobs of the key, ours among them. That they cannot be read now is no error: the job is there."""
+        try:
+            rows = self.jobs.list({"tags": _tags.JOB + declared.key})
+            if mine in [job["id"] for job in rows]:
+                return rows
+            own = self.jobs.get(mine)  # IBM's list does not have it yet
+        except ApiError as error:
+            self._module.warn(
+                f"{declared.label} is submitted as {mine}, but whether somebody else did so at the same time cannot be "
+                f"read: {error}"
+            )
+            return [{"id": mine, "backend": body["backend"], "tags": declared.tags, "status": QUEUED}]
+        if own is None:
+            raise ApiError(f"IBM took the job {mine} and does not know it any more", remedy="Run the task again")
+        return [*rows, own]
+
+    def _settle(self, declared: Declared, old: set[str], error: ApiError) -> list[Job]:
+        """The answer was lost: look for the job. The jobs of the key where a new one is there, whoever submitted it.
 
         Raises _NotSubmitted where there is none, and the error itself where that is not known.
         """
@@ -252,39 +290,38 @@ class JobTask:
             except ApiError:  # nothing can be read now; perhaps at the next look
                 continue
             if any(job["id"] not in old for job in rows):
-                return None
+                return rows
             error.outcome_unknown = error.timed_out
         if error.outcome_unknown:
             error.remedy = "Whether the job was submitted is not known: run the task again, it looks before it submits"
             raise error
         error.remedy = "The job was not submitted: run the task again"
-        raise _NotSubmitted(error)
+        raise _NotSubmitted(error, old)
 
-    def _only_one(self, declared: Declared, old: set[str], mine: str | None) -> tuple[Job, bool]:
+    def _only_one(self, declared: Declared, old: set[str], mine: str | None, rows: list[Job]) -> tuple[Job, bool]:
         """The job of the key after a submission, and whether it is ours: who came later takes the own one back."""
-        rows = self.jobs.list({"tags": _tags.JOB + declared.key})
         new = sorted((job for job in rows if job["id"] not in old), key=age)
-        own = next((job for job in new if job["id"] == mine), None)
-        if mine is None:
-            if len(new) > 1 and declared.resubmit == "always":
+        first = new[0]
+        if declared.resubmit == "always":  # each run is to have its own
+            if mine is None and len(new) > 1:
                 ids = ", ".join(job["id"] for job in new)
                 raise OptionError(f"{declared.label}: the answer was lost, and several new jobs have its key: {ids}")
-            for other in new[1:]:  # whoever it is of would take it back as well
-                self._take_back(declared, other, new[0])
-            return new[0], True
-        if own is None:  # IBM's list does not have it yet
-            own = self.jobs.get(mine)
-            if own is None:
-                raise ApiError(f"IBM took the job {mine} and does not know it any more", remedy="Run the task again")
-            new = sorted([*new, own], key=age)
-        if declared.resubmit == "always" or new[0]["id"] == mine:
-            return own, True
-        self._take_back(declared, own, new[0])
-        return new[0], False
+            first = next((job for job in new if job["id"] == mine), first)
+            late: list[Job] = []
+        else:
+            # after a lost answer nobody knows whose they are, but whoever it is takes all but the first back
+            late = [job for job in new[1:] if mine in (None, job["id"])]
+        for job in late:
+            self._take_back(declared, job, first)
+        self._check_content(declared, first)
+        ours = mine in (None, first["id"])
+        if mine is None:
+            _tally.submitted(first["id"])
+        return first, ours
 
     def _take_back(self, declared: Declared, own: Job, first: Job) -> None:
         """Somebody else submitted the same job a moment before: ours ends before it runs."""
-        waited = status(own) == "Queued"
+        waited = status(own) == QUEUED
         cancelled = self.jobs.cancel(own["id"])
         if not (cancelled and waited):
             self._module.warn(
@@ -315,10 +352,15 @@ class JobTask:
 
     def _place(self, options: Mapping[str, Any]) -> tuple[str, str | None]:
         """The backend and the session of a job: as named, that of its session, or the least busy one that fits."""
-        session_id = resolve(self._client, options["session"]) if options["session"] else options["session_id"]
-        backend = options["backend"]
+        name, session_id, backend = options["session"], options["session_id"], options["backend"]
+        if name:
+            if name not in self._sessions:
+                self._sessions[name] = resolve(self._client, name)
+            session_id = self._sessions[name]
         if backend is None and session_id:
-            backend = Sessions(self._client).get(session_id)["backend_name"]
+            if session_id not in self._backends:
+                self._backends[session_id] = Sessions(self._client).get(session_id)["backend_name"]
+            backend = self._backends[session_id]
             if not backend:
                 raise OptionError(f"'backend' is needed: IBM does not tell yet which one the session {session_id} has")
         return backend or choose(self.jobs, options)["name"], session_id
@@ -352,12 +394,11 @@ class JobTask:
         newest = max(jobs, key=age, default=None)
         before = {job["id"]: status(job) for job in pending}
         if not pending or self._check_mode:
-            return Outcome(newest, bool(pending), before, dict.fromkeys(before, "Cancelled"))
-        for job in pending:
-            self.jobs.cancel(job["id"])
+            return Outcome(newest, bool(pending), before, dict.fromkeys(before, CANCELLED))
+        ended = [self.jobs.cancel(job["id"]) for job in pending]
         now = {job["id"]: self.jobs.get(job["id"]) or job for job in pending}
         after = {job_id: status(job) for job_id, job in now.items()}
-        changed = "Cancelled" in after.values()
+        changed = any(ended) or CANCELLED in after.values()
         return Outcome(now.get(newest["id"], newest) if newest else None, changed, before, after if changed else before)
 
     def absent(self, declared: Declared) -> Outcome:

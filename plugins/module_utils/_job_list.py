@@ -8,6 +8,7 @@ Note: this module_util is **PRIVATE** to the collection and can have breaking ch
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -64,7 +65,7 @@ def _without_rivals(params: dict[str, Any], own: dict[str, Any]) -> dict[str, An
     rivals = (
         ("circuit", "circuit_file", "pubs", "params"),
         ("session", "session_id"),
-        ("backend", *CHOICE_SPEC),
+        *[("backend", name) for name in CHOICE_SPEC],
     )
     hidden = {name for group in rivals if set(group) & set(own) for name in group}
     return {**{name: None for name in hidden if params[name] is not None}, **own}
@@ -81,7 +82,7 @@ def _check(params: dict[str, Any], declared: list[Declared]) -> None:
         if key in keys[:number]:
             first = keys.index(key) + 1
             raise OptionError(f"'jobs', elements {first} and {number + 1} are the same job: give them different names")
-    files = [one.options["result_file"] for one in declared if one.options["result_file"]]
+    files = [os.path.abspath(one.options["result_file"]) for one in declared if one.options["result_file"]]
     for path in {path for path in files if files.count(path) > 1}:
         raise OptionError(f"'result_file': several jobs would write to {path}: give each its own")
     for one in declared:
@@ -98,7 +99,7 @@ class _Run:
         self._task = JobTask(module, self._client, module.params["submit_timeout"])
         self._collector = Collector(module, self._task.jobs)
         self._outcomes: list[Outcome] = []
-        self._seen: dict[str, Job] = {}
+        self._seen: dict[str, Job] | None = None
 
     def result(self) -> dict[str, Any]:
         if self._params["wait"] and not self._module.check_mode:
@@ -110,7 +111,7 @@ class _Run:
                 self._wait()
             rows = self._rows()
         except (ApiError, OptionError) as error:
-            if not self._outcomes:
+            if not self._outcomes and self._params["jobs"] is None:
                 raise
             told = error.as_result() if isinstance(error, ApiError) else {"msg": str(error)}
             return {**self._answer([self._row(outcome) for outcome in self._outcomes]), **told, "failed": True}
@@ -159,12 +160,15 @@ class _Run:
                 self._params["results"],
                 self._params["details"],
                 ResultFile(path) if path and not is_pending(job) else None,
+                outcome.submitted,
             )
             rows.append(self._collector.bring(job, wanted))
         return rows
 
     def _current(self, outcome: Outcome) -> Job | None:
-        return self._seen.get(outcome.job["id"], outcome.job) if outcome.job else None
+        if outcome.job is None or self._seen is None:
+            return outcome.job
+        return self._seen.get(outcome.job["id"])
 
     def _row(self, outcome: Outcome) -> Job:
         job = self._current(outcome)

@@ -39,6 +39,8 @@ def search(module: ModuleLike) -> dict[str, Any]:
     _check(params)
     client = Client(module)
     jobs = Jobs(client)
+    if params["result_dir"] and not module.check_mode:
+        ResultFile(os.path.join(params["result_dir"], "ID.json"), "result_dir").prepare()  # before a long wait
     found = _by_id(jobs, params["ids"]) if params["ids"] is not None else _listed(jobs, params)
     if params["wait"]:
         waited = Waiter(jobs, params["wait_timeout"], module.progress, client.http.sleep).wait(found)
@@ -69,6 +71,8 @@ def _check(params: dict[str, Any]) -> None:
         raise OptionError("give one of 'session', a name, and 'session_id'")
     if params["name"] is not None:
         _tags.checked_name("name", params["name"], _tags.LONGEST_NAME)
+    if params["session"]:
+        _tags.checked_name("session", params["session"], _tags.LONGEST_SESSION_NAME)
     if params["result_dir"] and not os.path.isdir(params["result_dir"]):
         raise OptionError(f"'result_dir': {params['result_dir']} is not a folder: make it first")
 

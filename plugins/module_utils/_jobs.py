@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils import _tally
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._paging import collect
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._runtime import Runtime
 
 Job = dict  # a job as IBM represents it
@@ -72,14 +71,19 @@ class Jobs(Runtime):
         ``filters`` are the query parameters of ``GET /v1/jobs``; those that are None are left out.
         """
         query = {"sort": "DESC", "limit": min(PAGE, most or PAGE), "exclude_params": True, **filters}
-        send = self._get
-        if most is None or most > PAGE:
-            answer = collect(lambda query, _body: send(_PATH, query), query, None)
-        else:
-            answer = send(_PATH, query)
-        if not isinstance(answer.get("jobs"), list):
-            raise ApiError("the answer has no list of jobs", method="GET", url=_PATH, remedy="Check 'runtime_url'")
-        return list(answer["jobs"][:most])
+        rows: dict[str, Job] = {}  # what is submitted meanwhile moves others to the next page
+        read = 0
+        while True:
+            answer = self._get(_PATH, {**query, **({"offset": read} if read else {})})
+            page = answer.get("jobs")
+            if not isinstance(page, list):
+                raise ApiError("the answer has no list of jobs", method="GET", url=_PATH, remedy="Check 'runtime_url'")
+            rows.update({row["id"]: row for row in page})
+            read += len(page)
+            total = answer.get("count")
+            more = read < total if isinstance(total, int) else len(page) >= answer.get("limit", PAGE)
+            if not page or not more or (most is not None and len(rows) >= most):
+                return list(rows.values())[:most]
 
     def many(self, ids: Iterable[str]) -> dict[str, Job | None]:
         """Jobs by their IDs, in that order; None for those that are not there. Many cost a request a page."""
@@ -118,13 +122,13 @@ class Jobs(Runtime):
 
         Those of a private job IBM deletes as it sends them.
         """
-        reply = self._client.call("GET", f"{_one(job_id)}/results")
+        reply = self._client.call("GET", f"{_one(job_id)}/results", text=True)
         return reply.text if reply.status != 204 and reply.text else None
 
     def logs(self, job_id: str) -> str:
         """The log; empty where there is none."""
         try:
-            return self._client.call("GET", f"{_one(job_id)}/logs").text
+            return self._client.call("GET", f"{_one(job_id)}/logs", text=True).text
         except ApiError as error:
             if error.status == 404 and error.body.code != _INSTANCE_NOT_FOUND:
                 return ""

@@ -30,7 +30,7 @@ _LARGEST_FILE = LARGEST
 #: The options that become params beside the circuits.
 _OF_CIRCUITS = ("shots", "precision", "resilience_level", "options")
 _QPY = b"QISKIT"
-_OPENQASM = re.compile(r"^\s*(?:(?://[^\n]*\n|/\*.*?\*/)\s*)*OPENQASM\s+(\d+)(?:\.\d+)?\s*;", re.DOTALL)
+_OPENQASM = re.compile(r"^\s*(?:(?://[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)\s*)*OPENQASM\s+(\d+)(?:\.\d+)?\s*;", re.DOTALL)
 
 #: The specs of an element of ``pubs``.
 PUB_SPEC: dict[str, dict[str, Any]] = {
@@ -58,7 +58,8 @@ class Program:
         if not given:
             raise OptionError("nothing to run: give 'circuit_file', 'circuit', 'pubs' or, for other programs, 'params'")
         if given == ["params"]:
-            _refuse(options, _OF_CIRCUITS, "with 'params': write it into them")
+            given_elsewhere = {**options, "support_qiskit": options["support_qiskit"] or None}
+            _refuse(given_elsewhere, (*_OF_CIRCUITS, "support_qiskit"), "with 'params': write it into them")
             self.params: dict[str, Any] = options["params"]
             self.digest = digest_of(self.program_id, self.params)
         else:
@@ -88,6 +89,8 @@ class Program:
             raise OptionError(f"'resilience_level' must be 0, 1 or 2, not {options['resilience_level']}")
         given = {name: options[name] for name in _OF_CIRCUITS if options[name] is not None}
         rest: dict[str, Any] = {"support_qiskit": options["support_qiskit"], "version": 2, **given}
+        for name, value in (("pubs", [pub[1:] for pub in pubs]), ("options", options["options"])):
+            _canonical(value, name)
         packed = [[_packed(pub[0]), *pub[1:]] for pub in pubs]
         plain = [[_named(pub[0]), *pub[1:]] for pub in pubs]
         return {"pubs": packed, **rest}, {"pubs": plain, **rest}
@@ -177,11 +180,11 @@ def digest_of(*parts: Any) -> str:
     return hashlib.sha256(_canonical(parts)).hexdigest()
 
 
-def _canonical(data: Any) -> bytes:
+def _canonical(data: Any, option: str = "params") -> bytes:
     try:
         return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
     except (TypeError, ValueError) as error:
-        raise OptionError(f"'params': what is there cannot be sent as JSON: {error}") from None
+        raise OptionError(f"{option!r}: what is there cannot be sent as JSON: {error}") from None
 
 
 def _size(params: Any) -> int:
@@ -196,7 +199,7 @@ def _size(params: Any) -> int:
 
 def _positive(name: str, value: float | None) -> None:
     if value is not None and not 0 < value < 2**31:
-        raise OptionError(f"{name!r} must be above 0, not {value}")
+        raise OptionError(f"{name!r} must be above 0 and below {2**31}, not {value}")
 
 
 def _refuse(options: Mapping[str, Any], names: tuple[str, ...], why: str) -> None:

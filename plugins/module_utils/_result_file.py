@@ -29,6 +29,9 @@ class ResultFile:
         try:
             if os.path.isdir(self.path):
                 raise IsADirectoryError(0, "it is a folder")
+            if os.path.lexists(self.path) and not os.path.isfile(self.path):
+                raise OSError(0, "it is no file")
+            unlink(probe)
             os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
             unlink(probe)
         except OSError as error:

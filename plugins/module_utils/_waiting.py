@@ -46,6 +46,8 @@ class Waiter:
         self._jobs, self._timeout, self._show = jobs, timeout, show
         self._sleep, self._now, self._wall = sleep, now, wall
         self._queue_known = True
+        self._has_places = True  # whether IBM's metrics tell the place in the queue or the start
+        self._trusted = True  # whether estimates have been right so far
         self._queue_asked: float | None = None
         self._queue: dict[str, Any] = {}
         self._shown = ""
@@ -94,7 +96,7 @@ class Waiter:
         """Bring jobs up to date: one by its own call, several by the list of those that are pending."""
         ended = waiting
         if len(waiting) > 1:
-            oldest = min(str(jobs[job_id].get("created") or "") for job_id in waiting) or None
+            oldest = _before(min(str(jobs[job_id].get("created") or "") for job_id in waiting))
             pending = {job["id"]: job for job in self._jobs.list({"pending": True, "created_after": oldest})}
             jobs.update({job_id: pending[job_id] for job_id in waiting if job_id in pending})
             ended = [job_id for job_id in waiting if job_id not in pending]
@@ -147,10 +149,10 @@ class Waiter:
             return
         self._queue_asked = self._now()
         try:
-            metrics = self._jobs.metrics(job["id"])
-            if "position_in_queue" in metrics or "estimated_start_time" in metrics:
-                self._queue = metrics
-            else:
+            if self._has_places:
+                self._queue = self._jobs.metrics(job["id"])
+                self._has_places = "position_in_queue" in self._queue or "estimated_start_time" in self._queue
+            if not self._has_places:
                 self._queue = self._jobs.backend_detail(str(job.get("backend")), "status") or {}
         except ApiError:  # it is only for show
             self._queue_known = False
@@ -158,9 +160,11 @@ class Waiter:
     def _until_start(self, pause: float) -> float:
         """The pause before the next poll: half of the time to the estimated start, but no more than a minute."""
         start = _seconds(self._queue.get("estimated_start_time"))
-        if start is None or not self._shown.count(QUEUED):
+        if start is None or not self._trusted or not self._shown.count(QUEUED):
             return pause
-        return min(max((start - self._wall()) / 2, _SHORTEST), _LONGEST)
+        left = start - self._wall()
+        self._trusted = left > 0  # one that has passed was wrong, and so may be the next
+        return min(max(left / 2, _SHORTEST), _LONGEST) if self._trusted else pause
 
 
 def _seconds(text: Any) -> float | None:
@@ -169,6 +173,16 @@ def _seconds(text: Any) -> float | None:
         return moment(str(text)).timestamp()
     except OptionError:
         return None
+
+
+def _before(text: str) -> str | None:
+    """A second before one of IBM's times: whether created_after leaves out that time itself, IBM does not say."""
+    seconds = _seconds(text)
+    if seconds is None:
+        return None
+    return (
+        datetime.fromtimestamp(seconds - 1, tz=timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
 
 
 def hint(ids: list[str]) -> str:

@@ -56,7 +56,8 @@ options:
     description:
       - The name of the backend, for which the circuits must be transpiled.
       - If not set, it is that of the session, or the least busy one that fits O(min_qubits), O(processor_family),
-        O(max_queue_length) and O(simulator). It is chosen when the job is submitted, and not again.
+        O(max_queue_length) and O(simulator). It is chosen when the job is submitted, and not again; which one it came to
+        is no part of the key.
     type: str
   circuit:
     description:

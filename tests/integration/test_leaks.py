@@ -25,6 +25,7 @@ from tests.emulator.testing import EmulatorProcess
 from tests.integration.leaks import PUBLIC, Finding, ProcessSampler, Scanner, cache_faults, describe
 from tests.integration.playbook import ROOT, Controller
 
+BELL = ROOT / "tests/demo/bell.qasm"
 PROXY_PASSWORD = secrets.token_urlsafe(24)
 
 
@@ -141,6 +142,36 @@ PLAYBOOK = """
       ibm_quantum.platform.api: {path: "/v1/{{ item }}"}
       loop: [accounts, tags, workloads]
       ignore_errors: true
+    - name: session
+      ibm_quantum.platform.session: {name: leaks, mode: batch, backend: ibm_fez, api_key: "{{ key }}"}
+      diff: true
+    - name: job whose answers repeat secrets while it is submitted and waited for
+      ibm_quantum.platform.job:
+        name: leaks
+        session: leaks
+        circuit_file: "{{ bell }}"
+        wait: true
+        retries: 0
+        result_file: "{{ lookup('env', 'HOME') }}/leaks.json"
+        details: [metrics, logs, params]
+        api_key: "{{ key }}"
+      diff: true
+    - name: job with a wrong key
+      ibm_quantum.platform.job: {circuit_file: "{{ bell }}", backend: ibm_fez, api_key: "{{ wrong }}"}
+      ignore_errors: true
+    - name: job with a key where other things belong
+      ibm_quantum.platform.job: {circuit: "{{ wrong }}", name: "{{ wrong }}", api_key: "{{ wrong }}"}
+      ignore_errors: true
+    - name: jobs
+      ibm_quantum.platform.job_info: {results: raw, wait: true, api_key: "{{ key }}"}
+    - name: workloads
+      ibm_quantum.platform.workload_info: {mine: true, api_key: "{{ key }}"}
+    - name: session closed
+      ibm_quantum.platform.session: {name: leaks, state: closed}
+      diff: true
+    - name: backend
+      ansible.builtin.debug:
+        msg: "{{ lookup('ibm_quantum.platform.backend', api_key=key) }}"
     - name: IAM repeats the key
       ibm_quantum.platform.iam_token: {api_key: "{{ wrong }}", iam_url: "{{ url }}/", token_cache: false}
       ignore_errors: true
@@ -250,19 +281,24 @@ def test_no_secret_leaves(controller: Controller, emulator: EmulatorProcess) -> 
     for path, secret in (("accounts", key), ("tags", token), ("workloads", f"Bearer {token}")):
         body = {"errors": [{"code": 1200, "message": f"{secret} may not do this"}]}
         emulator.fault(path=f"/v1/{path}$", status=403, body=body)
+    emulator.settings(engine="builtin", queue_seconds=1.5)
+    for method, path in (("POST", "/v1/jobs$"), ("GET", "/v1/jobs/[^/]+$")):
+        body = {"errors": [{"code": 1000, "message": f"{key} and {token} met an error"}]}
+        emulator.fault(method=method, path=path, status=503, body=body)
     emulator.fault(
         path="//identity/token$", status=400, body={"errorCode": "BXNIM0415E", "errorMessage": f"{wrong} is unknown"}
     )
 
     with ProcessSampler() as sampler:
         run = controller.run(
-            PLAYBOOK, "-vvvv", hosts=["far00", "runner"], variables={"iam_id": data.IAM_ID}, env=env
+            PLAYBOOK, "-vvvv", hosts=["far00", "runner"], variables={"iam_id": data.IAM_ID, "bell": str(BELL)}, env=env
         ).succeeded()
         _wait_until_empty(controller.temp / "remote")
     hidden = ("token", "made", "key made", "own value", "token on the target", "made on the target")
     assert {name: bool(run.one(name).get("censored")) for name in hidden} == dict.fromkeys(hidden, True)
     failed = {row["task"] for row in run.events if row["event"] == "failed"}
-    assert len(failed) >= 13, failed
+    assert len(failed) >= 15, failed
+    assert "looking whether it is there" in run.text and "IBM is asked again" in run.text  # what it shows as it goes
 
     everything = [*emulator.secrets(), key, wrong, own, PROXY_PASSWORD]
     assert len(emulator.tokens()["tokens"]) >= 4

@@ -11,6 +11,7 @@ from tests.integration.playbook import Controller
 
 
 def test_every_api_module(controller: Controller, emulator: EmulatorProcess) -> None:
+    emulator.settings(engine="builtin", queue_seconds=1.5)
     run = controller.run(
         """
         - name: Hosts that cannot be reached
@@ -52,16 +53,38 @@ def test_every_api_module(controller: Controller, emulator: EmulatorProcess) -> 
             - name: token of a module
               ibm_quantum.platform.iam_token: {run_on: target}
               delegate_to: runner
+            - name: batch
+              ibm_quantum.platform.session: {name: smoke, backend: ibm_fez}
+            - name: job
+              ibm_quantum.platform.job: &job
+                {name: smoke, session: smoke, circuit: "{{ bell }}", shots: 100, wait: true}
+              register: job
+            - name: job as a module
+              ibm_quantum.platform.job:
+                <<: *job
+                run_on: target
+              delegate_to: runner
+            - name: jobs
+              ibm_quantum.platform.job_info: {session: smoke, results: decoded}
+            - name: sessions
+              ibm_quantum.platform.session_info: {name: smoke}
+            - name: workloads
+              ibm_quantum.platform.workload_info: {mode: batch, mine: true, sort: newest}
+            - name: tags
+              ibm_quantum.platform.tag_info: {search: smoke, own: true}
             - name: data
               ansible.builtin.debug:
                 msg:
                   - "{{ query('ibm_quantum.platform.endpoints', features=['rest']) | length }}"
                   - "{{ us | ibm_quantum.platform.parse_crn }}"
                   - "{{ lookup('ibm_quantum.platform.iam_token') == token.access_token }}"
+                  - "{{ job | ibm_quantum.platform.counts }}"
+                  - "{{ lookup('ibm_quantum.platform.backend', 'ibm_fez') }}"
         """,
         "-vvv",
         hosts=1,
-        variables={"us": data.INSTANCE_US},
+        variables={"us": data.INSTANCE_US, "bell": data.BELL},
+        env={"ANSIBLE_CALLBACKS_ENABLED": "recorder,ibm_quantum.platform.quantum_usage"},
     ).succeeded()
     for task in ("usage", "as a module"):
         assert run.one(task)["usage"]["instance_id"] == data.INSTANCE_US, task
@@ -72,7 +95,17 @@ def test_every_api_module(controller: Controller, emulator: EmulatorProcess) -> 
     assert run.one("unknown option")["msg"].startswith(
         "Unsupported parameters for (ibm_quantum.platform.usage_info) module: regoin."
     )
-    count, crn, same = run.one("data")["msg"]
+    for task in ("job", "job as a module"):
+        assert set(run.one(task)["job"]["results"][0]["counts"]["meas"]) == {"00", "11"}, task
+    assert (run.one("job")["submitted"], run.one("job as a module")["submitted"]) == (1, 0)
+    assert f"[far00] job {run.one('job')['job']['id']} on ibm_fez: Queued, number 1 in the queue" in run.text
+    assert [row["name"] for row in run.one("jobs")["jobs"]] == ["smoke"]
+    assert run.one("sessions")["sessions"][0]["id"] == run.one("batch")["session"]["id"]
+    assert run.one("workloads")["workloads"][0]["id"] == run.one("batch")["session"]["id"]
+    assert "ansible-job:smoke" in run.one("tags")["tags"]
+    assert len(emulator.executions()) == 1
+    count, crn, same, counts, backend = run.one("data")["msg"]
+    assert (sum(counts.values()), backend) == (100, "ibm_fez")
     assert (int(count), crn["region"], str(same)) == (2, "us-east", "True")
     assert "censored" in run.one("token")
     assert "censored" in run.one("token of a module")
