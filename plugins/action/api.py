@@ -50,7 +50,8 @@ class WorkerModule:
             self.warnings.append(warning)
 
     def progress(self, text: str) -> None:
-        display.display(remove_values(f"[{self.host}] {text}", {value for value in self.no_log_values if value}))
+        text = remove_values(f"[{self.host}] {text}", {value for value in self.no_log_values if value})
+        display.display(text, stderr=True)  # Ansible flushes stdout only at its end, where that is no terminal
 
 
 class ActionModule(ActionBase):

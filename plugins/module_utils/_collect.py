@@ -58,6 +58,7 @@ class Collector:
     def __init__(self, module: ModuleLike, jobs: Jobs) -> None:
         self._module, self._jobs = module, jobs
         self.changed = False  # whether a file was written
+        self.lost: list[str] = []  # private jobs whose results IBM has no more
 
     def bring(self, job: Job, wanted: Wanted) -> Job:
         """The job, with what is wanted under the names ``results``, ``result_file``, ``metrics``, ``logs``, ``params``.
@@ -114,9 +115,7 @@ class Collector:
             file.prepare()
         text = self._text(job)
         if text is None and job.get("private") and status(job) == COMPLETED:
-            self._module.warn(
-                f"IBM has no results of the private job {job['id']} any more: they were read before, which deletes them"
-            )
+            self.lost.append(job["id"])
         if file and text is not None:
             self._save(job, file, text)
         return text
@@ -132,7 +131,15 @@ class Collector:
     def _text(self, job: Job) -> str | None:
         """The results of IBM; asked for again where they are cut off, which as text HTTP does not notice."""
         for _turn in range(_TRIES):
-            text = self._jobs.results(job["id"])
+            try:
+                text = self._jobs.results(job["id"])
+            except ApiError as error:
+                if job.get("private") and error.outcome_unknown:
+                    error.remedy = (
+                        "IBM deletes the results of a private job as it sends them, so they may be lost; run the task "
+                        "again to see"
+                    )
+                raise
             if text is None or status(job) != COMPLETED or job.get("private") or _is_json(text):
                 return text
         raise ApiError(
@@ -148,6 +155,15 @@ class Collector:
         if detail == "logs":
             return "" if is_pending(job) else self._jobs.logs(job["id"])
         return (self._jobs.get(job["id"], params=True) or {}).get("params")
+
+
+def why_lost(ids: list[str]) -> str:
+    """What there is to say about private jobs whose results are gone."""
+    which = f"the private job {ids[0]}" if len(ids) == 1 else f"the private jobs {', '.join(ids)}"
+    return (
+        f"IBM has no results of {which} any more: they were read before, or the answer with them was lost, and IBM "
+        "deletes them as it sends them"
+    )
 
 
 def why_failed(job: Job) -> str:

@@ -190,7 +190,7 @@ class Http:
                 error,
                 transient=response.status_code in RETRIED_STATUSES,
                 not_processed=response.status_code == 429,
-                retry_after=_retry_after(response.headers.get("Retry-After")),
+                retry_after=_retry_after(response.headers.get("Retry-After"), response.headers.get("Date")),
             )
         if as_text:  # whatever it says that it is
             return Reply(response.status_code, response.headers, None, response.content.decode("utf-8", "replace"))
@@ -250,21 +250,27 @@ def _query_value(value: Any) -> Any:
     return value
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Seconds from a Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3)."""
+def _retry_after(value: str | None, date: str | None = None) -> float | None:
+    """Seconds from a Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3).
+
+    A date is compared with that of the answer, if it has one: this machine's clock may be wrong.
+    """
     if not value:
         return None
     try:
         return max(0.0, float(value))
     except ValueError:
         pass
+    when, now = _http_date(value), _http_date(date or "") or datetime.now(timezone.utc)
+    return max(0.0, (when - now).total_seconds()) if when else None
+
+
+def _http_date(text: str) -> datetime | None:
     try:
-        when = parsedate_to_datetime(value)
+        when = parsedate_to_datetime(text)
     except (TypeError, ValueError):
         return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=timezone.utc)
-    return max(0.0, (when - datetime.now(timezone.utc)).total_seconds())
+    return when if when.tzinfo else when.replace(tzinfo=timezone.utc)
 
 
 def _connection_failure(method: str, url: str, exc: Exception, timeout: float) -> _Failure:

@@ -293,7 +293,10 @@ class JobTask:
                 return rows
             error.outcome_unknown = error.timed_out
         if error.outcome_unknown:
-            error.remedy = "Whether the job was submitted is not known: run the task again, it looks before it submits"
+            when = " in some minutes" if error.timed_out else ""
+            error.remedy = (
+                f"Whether the job was submitted is not known: run the task again{when}, it looks before it submits"
+            )
             raise error
         error.remedy = "The job was not submitted: run the task again"
         raise _NotSubmitted(error, old)
@@ -322,8 +325,10 @@ class JobTask:
     def _take_back(self, declared: Declared, own: Job, first: Job) -> None:
         """Somebody else submitted the same job a moment before: ours ends before it runs."""
         waited = status(own) == QUEUED
-        cancelled = self.jobs.cancel(own["id"])
-        if not (cancelled and waited):
+        if not self.jobs.cancel(own["id"]):  # it had ended; perhaps somebody else took it back as well
+            now = self.jobs.get(own["id"])
+            waited = waited and (now is None or status(now) == CANCELLED)
+        if not waited:
             self._module.warn(
                 f"{declared.label} was submitted twice at the same time, and {own['id']} had started before it could "
                 f"be cancelled; the one that counts is {first['id']}"

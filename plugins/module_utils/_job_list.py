@@ -16,7 +16,13 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.ibm_quantum.platform.plugins.module_utils import _tally
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._backends import CHOICE_SPEC
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._client import Client
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._collect import Collector, Wanted, named, why_failed
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._collect import (
+    Collector,
+    Wanted,
+    named,
+    why_failed,
+    why_lost,
+)
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError, OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._job import ONE_JOB, Declared, JobTask, Outcome
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._jobs import COMPLETED, Job, is_pending, status
@@ -203,6 +209,8 @@ class _Run:
         texts = [f"{text[0].upper()}{text[1:]}" for text in map(why_failed, bad[:3])]
         if len(bad) > 3:
             texts.append(f"{len(bad) - 3} more of the {len(rows)} jobs did not complete.")
+        if self._collector.lost:
+            texts.append(f"{why_lost(self._collector.lost)}. 'resubmit: always' runs the job again.")
         if late:
             text = took_too_long(late, self._params["wait_timeout"])
             texts.append(f"{text[0].upper()}{text[1:]}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils import _tags
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._client import Client
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._collect import Collector, Wanted
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._collect import Collector, Wanted, why_lost
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._jobs import Job, Jobs, is_pending
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._module import ModuleLike
@@ -47,6 +47,8 @@ def search(module: ModuleLike) -> dict[str, Any]:
         found = [waited[job["id"]] for job in found if job["id"] in waited]
     collector = Collector(module, jobs)
     rows = [collector.bring(job, Wanted(params["results"], params["details"], _file(params, job))) for job in found]
+    if collector.lost:
+        module.warn(why_lost(collector.lost))
     answer: dict[str, Any] = {"changed": collector.changed, "jobs": rows}
     late = [job for job in found if is_pending(job)]
     if params["wait"] and late:

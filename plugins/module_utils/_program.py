@@ -30,6 +30,8 @@ _LARGEST_FILE = LARGEST
 #: The options that become params beside the circuits.
 _OF_CIRCUITS = ("shots", "precision", "resilience_level", "options")
 _QPY = b"QISKIT"
+#: The newest version that IBM's client sends (qiskit_ibm_runtime, SERVICE_MAX_SUPPORTED_QPY_VERSION).
+_NEWEST_QPY = 17
 _OPENQASM = re.compile(r"^\s*(?:(?://[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)\s*)*OPENQASM\s+(\d+)(?:\.\d+)?\s*;", re.DOTALL)
 
 #: The specs of an element of ``pubs``.
@@ -136,17 +138,23 @@ def _circuit(text: str | None, path: str | None) -> str | bytes:
 
 def _checked(where: str, content: bytes) -> str | bytes:
     if content.startswith(_QPY):
+        version = content[len(_QPY)] if len(content) > len(_QPY) else 0
+        if version > _NEWEST_QPY:
+            raise OptionError(
+                f"{where} is QPY of version {version}, and IBM takes {_NEWEST_QPY} at most: write it with "
+                f"qiskit.qpy.dump(..., version={_NEWEST_QPY})"
+            )
         return content
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         raise OptionError(f"{where} is neither OpenQASM 3 nor QPY") from None
-    version = _OPENQASM.match(text)
-    if not version:
+    header = _OPENQASM.match(text)
+    if not header:
         raise OptionError(f"{where} is neither OpenQASM 3 nor QPY: such a text begins with 'OPENQASM 3.0;'")
-    if version[1] != "3":
+    if header[1] != "3":
         raise OptionError(
-            f"{where} is OpenQASM {version[1]}, and IBM takes version 3: convert it with qiskit.qasm2.load and "
+            f"{where} is OpenQASM {header[1]}, and IBM takes version 3: convert it with qiskit.qasm2.load and "
             "qiskit.qasm3.dumps"
         )
     return text

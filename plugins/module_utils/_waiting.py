@@ -23,6 +23,8 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._jobs import 
 _SHORTEST, _LONGEST, _GROWTH = 0.3, 60.0, 1.5  # seconds between two polls
 #: Queue position and estimate are a request of their own: asked for at most this often, in seconds.
 _LOOK_AT_QUEUE = 120.0
+#: So many jobs are named in what is shown.
+_NAMED = 10
 #: So many of those that ended are read one by one; more with a list.
 _ONE_BY_ONE = 5
 
@@ -187,8 +189,10 @@ def _before(text: str) -> str | None:
 
 def hint(ids: list[str]) -> str:
     """How to come back to jobs."""
-    shown = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
-    return f"run it again, or ibm_quantum.platform.job_info with 'ids: [{shown}]' and 'wait: true', to come back"
+    if len(ids) > _NAMED:
+        return "run the task again to come back"
+    options = f"'ids: [{', '.join(ids)}]', 'wait: true' and 'results: decoded'"
+    return f"run the task again, or ibm_quantum.platform.job_info with {options}, to come back"
 
 
 def _goes_on(ids: list[str]) -> str:

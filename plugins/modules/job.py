@@ -56,8 +56,8 @@ options:
     description:
       - The name of the backend, for which the circuits must be transpiled.
       - If not set, it is that of the session, or the least busy one that fits O(min_qubits), O(processor_family),
-        O(max_queue_length) and O(simulator). It is chosen when the job is submitted, and not again; which one it came to
-        is no part of the key.
+        O(max_queue_length) and O(simulator). It is chosen when the job is submitted, and not again; which one it came
+        to is no part of the key.
     type: str
   circuit:
     description:
@@ -65,7 +65,8 @@ options:
     type: str
   circuit_file:
     description:
-      - The file with the circuit, OpenQASM 3 or QPY, on the machine that makes the calls.
+      - The file with the circuit, OpenQASM 3 or QPY, on the machine that makes the calls. QPY must be of version 17 or
+        older, which C(qiskit.qpy.dump) writes with C(version=17).
     type: path
   pubs:
     description:
@@ -139,7 +140,8 @@ options:
   tags:
     description:
       - Tags of the job. IBM takes 8 of 86 characters each; a job with a O(name) needs two of them to be found again,
-        one without needs one, and one in a O(session) another one.
+        one without needs one, and one in a O(session) another one. They begin with C(ansible-); a job that loses them
+        is not found again, but submitted again.
       - If not set, those of a job that there is are left as they are.
     type: list
     elements: str
@@ -263,7 +265,7 @@ EXAMPLES = r"""
     tags: [nightly]
     jobs:
       - name: nightly-1
-        circuit: &flip "OPENQASM 3.0; bit[1] c; x $0; c[0] = measure $0;"
+        circuit: &flip 'OPENQASM 3.0; include "stdgates.inc"; bit[1] c; x $0; c[0] = measure $0;'
       - name: nightly-2
         circuit: *flip
         shots: 100

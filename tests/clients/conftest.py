@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Iterator
 
 import pytest
@@ -16,9 +17,22 @@ from tests.emulator.testing import EmulatorProcess
 
 
 @pytest.fixture(scope="module")
-def process() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess() as running:
+def process(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
+    """The emulator of a module, which may set its ``ARGUMENTS``.
+
+    At the end all traffic is checked against IBM's OpenAPI document, where that is at hand. Lines may deviate that have
+    one of the texts which a module sets as ``WRONG_ON_PURPOSE``.
+    """
+    record = tmp_path_factory.mktemp("traffic") / "record.jsonl"
+    with EmulatorProcess(record=record, args=getattr(request.module, "ARGUMENTS", [])) as running:
         yield running
+    if os.environ.get("OPENAPI_SPEC"):
+        from tests.emulator.conformance import Checker
+
+        wrong = getattr(request.module, "WRONG_ON_PURPOSE", ())
+        lines = Checker(os.environ["OPENAPI_SPEC"]).check_file(record)
+        deviations = [line for line in lines if not any(text in line for text in wrong)]
+        assert not deviations, "traffic of the clients does not fit OPENAPI_SPEC:\n" + "\n".join(deviations)
 
 
 @pytest.fixture

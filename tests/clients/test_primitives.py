@@ -6,84 +6,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
-from typing import Iterator
 
-import pytest
-
-from tests.clients.client import MARKS, interpreter, run
+from tests.clients.client import AER_MARKS, LARGE, SMALL, WITH_SMALL, interpreter, near, run
 from tests.emulator import data
 from tests.emulator.testing import EmulatorProcess
 
-SPEC = os.environ.get("OPENAPI_SPEC", "")
-
-
-def has_aer() -> bool:
-    command = [interpreter(), "-c", "import importlib.util, sys; sys.exit(not importlib.util.find_spec('qiskit_aer'))"]
-    return bool(interpreter()) and subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-pytestmark = [
-    *MARKS,
-    pytest.mark.skipif(not has_aer(), reason="the clients' Python has no Qiskit Aer: requirements-worker.txt"),
-]
-
-#: The emulator's small backend is what the client-side estimator twirls in seconds rather than minutes.
-HEAD = """
-import json, warnings
-warnings.simplefilter("ignore")
-from qiskit import QuantumCircuit, transpile
-from qiskit.circuit import Parameter
-from qiskit.quantum_info import SparsePauliOp
-from qiskit_ibm_runtime import Batch, EstimatorV2, QiskitRuntimeService, RuntimeEncoder, SamplerV2, Session
-from qiskit_ibm_runtime.executor_estimator import Estimator
-from qiskit_ibm_runtime.executor_sampler import Sampler
-service = QiskitRuntimeService()
-backend = service.backend(NAME)
-state = QuantumCircuit(2)
-state.h(0)
-state.cx(0, 1)
-bell = transpile(state.measure_all(inplace=False), backend, seed_transpiler=1)
-state = transpile(state, backend, seed_transpiler=1)
-def refused(call):
-    try:
-        return ["nothing", str(call())]
-    except Exception as error:
-        return [type(error).__name__, str(error)]
-"""
-LARGE, SMALL = HEAD.replace("NAME", "'ibm_fez'"), HEAD.replace("NAME", "'ibmq_manila'")
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
-    """Its traffic, too, is checked against IBM's OpenAPI document, where there is one."""
-    record = tmp_path_factory.mktemp("record") / "record.jsonl"
-    arguments = ["--backend", "manila", "--worker-python", interpreter()]
-    with EmulatorProcess(record=record, args=arguments) as running:
-        yield running
-    if SPEC:
-        from tests.emulator.conformance import Checker
-
-        lines = Checker(SPEC).check_file(record)
-        assert [line for line in lines if not any(known in line for known in KNOWN)] == []
-
-
-#: What the client sends or reads and IBM's document does not have, beyond openapi_exceptions.py.
-KNOWN = (
-    "/backends/ibmq_manila/configuration 200: response /",  # a snapshot of an old processor
-    "is not valid under any of the given schemas",  # executor 2.0, newer than the document; capitals in log_level
-)
-
-
-def near(counts: dict[str, int], shots: int) -> bool:
-    """Whether the counts are a Bell pair's: the two outcomes, each within five standard deviations."""
-    return (
-        set(counts) == {"00", "11"}
-        and sum(counts.values()) == shots
-        and abs(counts["00"] - shots / 2) < 2.5 * shots**0.5
-    )
+pytestmark = AER_MARKS
+ARGUMENTS = WITH_SMALL
 
 
 def test_the_sampler(emulator: EmulatorProcess, tmp_path: Path) -> None:
@@ -95,7 +26,8 @@ turned = QuantumCircuit(1)
 turned.rx(angle, 0)
 turned.measure_all()
 turned = transpile(turned, backend)
-sampler = SamplerV2(backend, options={"max_execution_time": 300, "environment": {"job_tags": ["one", "two"]}})
+sampler = SamplerV2(backend, options={"max_execution_time": 300, "environment": {
+    "job_tags": ["one", "two"], "log_level": "INFO"}})
 job = sampler.run([(bell, None, 1000), (turned, [[0.0], [3.141592653589793]], 64)])
 result = job.result()
 spans = result.metadata["execution"]["execution_spans"]
@@ -116,7 +48,7 @@ print(json.dumps({
     assert set(found["metrics"]["timestamps"]) == {"created", "running", "finished"}
     assert found["metrics"]["qiskit_version"] and found["metrics"]["caller"].startswith("qiskit/")
     assert (sorted(found["tags"]), found["backend"], found["session"]) == (["one", "two"], "ibm_fez", None)
-    assert "pubs" in found["inputs"]
+    assert "pubs" in found["inputs"] and found["logs"].endswith(" INFO Completed.\n")
     assert found["cancel"][0] == "RuntimeInvalidStateError"
     (job,) = emulator.jobs()
     assert (job["id"], job["cost"], job["executions"]) == (found["id"], 300, 1)
@@ -184,116 +116,6 @@ print(json.dumps(found))
     )
     found = run(emulator, tmp_path, script)
     assert len(found) >= 5 and set(map(tuple, found.values())) == {(20, 2)}
-
-
-def test_sessions_and_batches(emulator: EmulatorProcess, tmp_path: Path) -> None:
-    script = (
-        LARGE
-        + """
-found = {}
-for name, mode in (("session", Session), ("batch", Batch)):
-    with mode(backend, max_time="1h") as opened:
-        before = opened.status()
-        jobs = [SamplerV2(opened).run([bell], shots=10) for turn in range(2)]
-        for job in jobs:
-            job.result()
-        during, details = opened.status(), opened.details()
-        same = mode.from_id(opened.session_id, service).details()["id"]
-    found[name] = [before, during, opened.status(), details["mode"], details["max_time"], opened.usage()]
-    found[name] += [same == opened.session_id, len(service.jobs(session_id=opened.session_id))]
-cancelled = Batch(backend)
-cancelled.cancel()
-found["cancelled"] = Batch.from_id(cancelled._session_id, service).status()
-found["refused"] = refused(lambda: service._run("sampler", {"pubs": [(bell,)], "version": 2},
-    {"backend": backend, "instance": None}, session_id=cancelled._session_id))
-print(json.dumps(found))
-"""
-    )
-    found = run(emulator, tmp_path, script)
-    states = ["Pending", "In progress, accepting new jobs", "Closed"]
-    assert found["session"][:5] == [*states, "dedicated", 3600]
-    assert found["batch"] == [*states, "batch", 3600, 4.0, True, 2]
-    assert found["session"][5] >= 0 and found["session"][6:] == [True, 2]
-    assert found["cancelled"] == "Closed"
-    assert "1217" in found["refused"][1]
-
-
-def test_jobs_are_found_tagged_cancelled_and_deleted(emulator: EmulatorProcess, tmp_path: Path) -> None:
-    emulator.settings(queue_seconds=100000)
-    script = (
-        LARGE
-        + """
-from datetime import datetime, timedelta
-jobs = []
-for number in range(23):
-    options = {"environment": {"job_tags": [f"part-{number % 2}"]}}
-    jobs.append(SamplerV2(backend, options=options).run([bell], shots=10))
-ids = [job.job_id() for job in jobs]
-fresh = QiskitRuntimeService()
-listed = [job.job_id() for job in fresh.jobs(limit=None)]
-hour = timedelta(hours=1)
-found = {
-    "all": listed == ids[::-1], "oldest": [job.job_id() for job in fresh.jobs(limit=3, descending=False)] == ids[:3],
-    "skip": [job.job_id() for job in fresh.jobs(limit=2, skip=20)] == ids[2:0:-1],
-    "tagged": len(fresh.jobs(limit=None, job_tags=["part-1"])), "both": len(fresh.jobs(job_tags=["part-0", "part-1"])),
-    "pending": len(fresh.jobs(limit=None, pending=True)), "done": len(fresh.jobs(pending=False)),
-    "elsewhere": len(fresh.jobs(backend_name="ibm_torino")),
-    "program": len(fresh.jobs(limit=None, program_id="sampler")),
-    "since": len(fresh.jobs(limit=None, created_after=datetime.now() - hour)),
-    "before": len(fresh.jobs(limit=None, created_before=datetime.now() - hour)),
-    "state": jobs[0].status(), "metrics": jobs[1].metrics(),
-}
-job = fresh.job(ids[0])
-found["tags"] = job.update_tags(["new"])
-found["too many"] = refused(lambda: fresh._get_api_client().update_tags(ids[0], ["a"] * 9))
-found["early"] = refused(lambda: fresh.delete_job(ids[0]))
-job.cancel()
-found["cancelled"] = [fresh.job(ids[0]).status(), refused(job.result)[0]]
-fresh.delete_job(ids[0])
-found["gone"] = refused(lambda: fresh.job(ids[0]))[0]
-print(json.dumps(found))
-"""
-    )
-    found = run(emulator, tmp_path, script)
-    assert found["all"] and found["oldest"] and found["skip"]
-    assert (found["tagged"], found["both"], found["pending"], found["done"]) == (11, 0, 23, 0)
-    assert (found["elsewhere"], found["program"], found["since"], found["before"]) == (0, 23, 23, 0)
-    assert (found["state"], found["tags"]) == ("QUEUED", ["new"])
-    assert found["metrics"]["position_in_queue"] == 2 and "estimated_start_time" in found["metrics"]
-    assert "1204" in found["too many"][1] and "terminal" not in found["cancelled"]
-    assert "cannot be deleted" in found["early"][1]
-    assert (found["cancelled"], found["gone"]) == (["CANCELLED", "RuntimeInvalidStateError"], "RuntimeJobNotFound")
-    assert emulator.executions() == []
-
-
-def test_jobs_that_end_badly(emulator: EmulatorProcess, tmp_path: Path) -> None:
-    script = (
-        LARGE
-        + """
-def run(params, **options):
-    return service._run("sampler", params, {"backend": backend, "instance": None, **options})
-found = {}
-found["failed"] = refused(SamplerV2(backend).run([bell]).result)
-good = {"pubs": [(bell, None, 10)], "version": 2, "support_qiskit": True}
-strange = "OPENQASM 3.0; qubit q; bit[1] c; U(0, 0, 0) q; c[0] = measure q;"
-found["native"] = refused(run({**good, "pubs": [(strange,)]}).result)
-found["option"] = refused(run({**good, "options": {"colour": 1}}).result)
-found["qasm"] = refused(run({**good, "pubs": [("nonsense",)]}).result)
-found["long"] = refused(run(good, max_execution_time=1).result)
-sampler = SamplerV2(backend, options={"environment": {"private": True}})
-private = sampler.run([bell], shots=10)
-found["private"] = [private.private, len(private.inputs), private.result()[0].data.meas.num_shots, private.result()]
-print(json.dumps(found))
-"""
-    )
-    emulator.fail_jobs(reason="Too deep.", code=1517)
-    found = run(emulator, tmp_path, script)
-    assert found["failed"][0] == "RuntimeJobFailureError" and "Error code 1517; Too deep." in found["failed"][1]
-    assert "Error code 1517" in found["native"][1]
-    assert "options.colour" in found["option"][1] and "Error code 1002" in found["option"][1]
-    assert "OpenQASM 3" in found["qasm"][1]
-    assert found["long"][0] == "RuntimeJobMaxTimeoutError"
-    assert found["private"] == [True, 0, 10, None]
 
 
 def test_results_fit_ibms_schemas_from_every_engine(emulator: EmulatorProcess, tmp_path: Path) -> None:

@@ -12,45 +12,22 @@ from typing import Any
 import pytest
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._results import counts_of, decode
-from tests.clients.client import MARKS, WITH_SMALL, has_aer, run
+from tests.clients.client import MARKS, SAID, WITH_SMALL, has_aer, run
 from tests.emulator.testing import EmulatorProcess
 
 pytestmark = MARKS
 ARGUMENTS = WITH_SMALL
 needs_aer = pytest.mark.skipif(not has_aer(), reason="the clients' Python has no Qiskit Aer: requirements-worker.txt")
 
-
-#: What IBM's side says of a result, in the form of `decode`: the functions that the scripts need.
-HEAD = """
+HEAD = (
+    SAID
+    + """
 import json, random, warnings
-import numpy as np
 warnings.simplefilter("ignore")
-from qiskit.primitives.containers import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
+from qiskit.primitives.containers import DataBin, PrimitiveResult, PubResult, SamplerPubResult
 from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
-
-def lists(array):
-    array = np.asarray(array)
-    return np.stack([array.real, array.imag], -1).tolist() if array.dtype.kind == "c" else array.tolist()
-
-def counts(bits, shape=None, at=()):
-    shape = bits.shape if shape is None else shape
-    if not shape:
-        return bits.get_counts(at or None)
-    return [counts(bits, shape[1:], (*at, number)) for number in range(shape[0])]
-
-def said(result):
-    pubs = []
-    for pub in result:
-        found = {}
-        for name, value in pub.data.items():
-            if isinstance(value, BitArray):
-                found.setdefault("counts", {})[name] = counts(value)
-            else:
-                found[name] = lists(value)
-        pubs.append(found)
-    return pubs
 """
-
+)
 ENCODED = (
     HEAD
     + """

@@ -31,6 +31,7 @@ MISSING = (
     "tests/emulator/requirements-worker.txt' in a virtual environment whose Python --worker-python names."
 )
 NO_REGISTER = "The circuit measures into no register: declare bit[1] c; and not bit c;"
+NO_OPENQASM = "The circuit is no OpenQASM 3 that can be read"
 VALIDATION = 1002  # IBM's registry: error in the validation process of the job
 NOT_NATIVE = 1517
 BACKEND_ERROR = 1010
@@ -91,6 +92,8 @@ def run_builtin(task: dict[str, Any]) -> dict[str, Any]:
             if isinstance(shots, bool) or not isinstance(shots, int) or shots < 1:
                 return failure(f"The shots of a pub must be a whole number from 1, not {shots!r}.", VALIDATION)
             values = statevector.sample(circuit, shots, task["seed"] + len(pubs))
+        except statevector.Undefined as error:
+            return failure(f"{NO_OPENQASM}: {error}.", VALIDATION)
         except statevector.Unsupported as error:
             return failure(f"{MISSING} The built-in simulator: {error}.", VALIDATION)
         fields = {name: results.Bits.of_values(circuit.registers[name], values[name]) for name in circuit.registers}

@@ -73,6 +73,16 @@ EXCEPTIONS = (
         r"response /online_date: .* is too long",
     ),
     Contradiction(
+        "the speed of old processors is a number, the document has an object",
+        _CONFIGURATION,
+        r"response /clops: \d+ is not of type 'object'",
+    ),
+    Contradiction(
+        "names of old processors have dots; the document's pattern has none",
+        _CONFIGURATION,
+        r"response /sample_name: .* does not match",
+    ),
+    Contradiction(
         "processor revisions are whole numbers in real data, of the form X.Y in the document",
         _CONFIGURATION,
         r"response /processor_type/revision: ('\d+' does not match|\d+ is not of type 'string')",
@@ -111,11 +121,22 @@ EXCEPTIONS = (
     ),
 )
 
+#: The params of the executor's schemas that are newer than the document.
+_NEWER_EXECUTOR = {
+    "type": "object",
+    "required": ["schema_version", "quantum_program"],
+    "properties": {"schema_version": {"type": "string", "pattern": r"^v[1-9]\d*\.\d+$"}},
+}
+
 
 def corrected(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with the alternatives of a submission as anyOf: as oneOf they exclude what all clients send.
+    """The document without what it has against all that IBM's own client submits.
 
-    The params of most sampler jobs fit the estimator's schema too, and bodies fit with and without remote storage.
+    - Alternatives are anyOf: as oneOf they exclude most, as the params of most sampler jobs fit the estimator's schema
+      too, and bodies fit with and without remote storage.
+    - Levels of logging may be capitals.
+    - Data of the executor may be null, which the document means as well: without a type nullable says nothing.
+    - The executor has schemas since v1.0.
     """
     body = document.get("paths", {}).get("/v1/jobs", {}).get("post", {}).get("requestBody", {})
     schemas = document.get("components", {}).get("schemas", {})
@@ -132,6 +153,12 @@ def corrected(document: dict[str, Any]) -> dict[str, Any]:
 
     for node in (body, schemas.get("JobRunParams"), schemas.get("JobRunParamsChannelPartner")):
         relax(node)
+    if "JobRunParams" in schemas:
+        levels = schemas["JobRunParamsBase"]["properties"]["log_level"]["enum"]
+        levels += [level.upper() for level in levels]
+        _base, own = schemas["JobRunParams"]["allOf"]
+        own["properties"]["params"]["anyOf"].append(_NEWER_EXECUTOR)
+        schemas["DataTree"]["anyOf"].append({"type": "boolean", "nullable": True})
     return document
 
 

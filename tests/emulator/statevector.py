@@ -68,6 +68,10 @@ class Unsupported(ValueError):
     """The text is no circuit that this simulator can run; says what it met."""
 
 
+class Undefined(Unsupported):
+    """The text is no valid OpenQASM 3: no simulator can run it."""
+
+
 def _number(text: str) -> float:
     """An angle: numbers, pi, + - * / and brackets."""
 
@@ -103,9 +107,13 @@ class _Reader:
         self.qubits: dict[str, range] = {}
         self.bits: dict[str, int] = {}
         self.size = 0
+        self.included = False
 
     def statement(self, text: str) -> None:
-        if re.match(r"(OPENQASM|include|barrier)\b", text):
+        if re.match(r"(OPENQASM|barrier)\b", text):
+            return
+        if re.fullmatch(r"include ?[\"'](stdgates|qelib1)\.inc[\"']", text):
+            self.included = True
             return
         if found := _DECLARED.match(text):
             kind, before, name, after = found.groups()
@@ -125,6 +133,8 @@ class _Reader:
             raise Unsupported(f"the built-in simulator cannot run {text!r}")
 
     def gate(self, name: str, angles: str | None, operands: str) -> None:
+        if not self.included:
+            raise Undefined(f"gate '{name}' is not defined, as there is no include \"stdgates.inc\"")
         count, matrix = _GATES[name]
         values = tuple(_number(part) for part in angles.split(",")) if angles and angles.strip() else ()
         if len(values) != count:

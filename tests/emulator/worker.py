@@ -8,6 +8,7 @@ Params are checked with ibm-quantum-schemas, the models that IBM publishes of th
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import importlib
 import importlib.metadata
@@ -17,6 +18,7 @@ import signal
 import struct
 import sys
 import traceback
+import zlib
 from datetime import datetime, timedelta, timezone
 from typing import Any, BinaryIO
 
@@ -24,6 +26,8 @@ from tests.emulator import engine, programs, results
 
 _NEEDED = ("qiskit", "qiskit_aer", "qiskit_ibm_runtime", "ibm_quantum_schemas")
 _LENGTH = struct.Struct(">Q")
+#: SERVICE_MAX_SUPPORTED_QPY_VERSION of IBM's client 0.51, which writes no newer one whatever Qiskit can.
+_NEWEST_QPY = 17
 
 
 class Rejected(Exception):
@@ -57,7 +61,23 @@ def _circuit(text: Any) -> Any:
     try:
         return qasm3.loads(text)
     except Exception as error:  # the parser raises many kinds, all about the text
-        raise _invalid(f"The circuit is no OpenQASM 3 that can be read: {error}") from None
+        raise _invalid(f"{engine.NO_OPENQASM}: {error}") from None
+
+
+def _check_qpy(circuit: Any) -> None:
+    """Refuse QPY that is newer than IBM's service reads, whatever the worker's Qiskit does."""
+    if not isinstance(circuit, dict) or circuit.get("__type__") != "QuantumCircuit":
+        return
+    try:
+        head = zlib.decompressobj().decompress(base64.b64decode(circuit["__value__"]), 7)
+        name, version = struct.unpack(">6sB", head)
+    except (KeyError, TypeError, ValueError, zlib.error, struct.error):
+        name, version = b"", 0
+    if name != b"QISKIT":
+        raise _invalid("The circuit is no QPY, compressed and in base64.")
+    if version > _NEWEST_QPY:
+        text = f"The circuit is QPY of version {version}; the service reads versions up to {_NEWEST_QPY}."
+        raise Rejected(engine.failure(text, engine.VALIDATION, f"Use qiskit.qpy.dump(..., version={_NEWEST_QPY})."))
 
 
 def _check_native(circuit: Any, task: dict[str, Any]) -> None:
@@ -81,6 +101,7 @@ def _pubs(task: dict[str, Any]) -> list[list[Any]]:
     full, formal = [], []
     for pub in params["pubs"]:
         parts = list(pub) if isinstance(pub, list) else [pub]
+        _check_qpy(parts[0])
         if program == "sampler":
             circuit, values, amount = [*parts, None, None][:3]
             middle: list[Any] = []
@@ -157,7 +178,7 @@ def estimator(task: dict[str, Any]) -> str:
     for number, (circuit, observables, values, precision) in enumerate(_pubs(task)):
         _widen(circuit, observables, task["backend"]["n_qubits"])
         pub = _coerced(EstimatorPub, (circuit, observables, _values(values), precision))
-        simulator = EstimatorV2(options={"backend_options": {"seed_simulator": seed + number}})
+        simulator = EstimatorV2(options={"run_options": {"seed_simulator": seed + number}})
         (result,) = simulator.run([pub]).result()
         evs = np.asarray(result.data.evs, dtype=float)
         stds = np.broadcast_to(np.asarray(precision, dtype=float), evs.shape)

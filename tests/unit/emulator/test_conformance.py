@@ -204,10 +204,31 @@ def work(emulator: EmulatorProcess, user: Client) -> None:
 
 
 @needs_spec
+@pytest.mark.parametrize(
+    ("changes", "good"),
+    [
+        ({}, True),
+        ({"log_level": "debug"}, True),
+        ({"log_level": "WARNING"}, True),
+        ({"log_level": "loud"}, False),
+        ({"params": {"schema_version": "v2.0", "quantum_program": {}}}, True),
+        ({"params": {"schema_version": "v0.2", "quantum_program": {}}}, False),
+        ({"params": {"schema_version": "v2.0"}}, False),
+    ],
+)
+def test_what_ibms_client_submits_fits_the_document(changes: dict[str, Any], good: bool) -> None:
+    body = {"program_id": "sampler", "backend": "ibm_fez", "params": {"pubs": [["", None, 1]], "version": 2}, **changes}
+    headers = {**JSON, "Authorization": "Bearer a", "Service-CRN": data.INSTANCE_US, "IBM-API-Version": "2026-04-15"}
+    url, answer = "http://127.0.0.1:1/api/v1/jobs", json.dumps({"id": "d1", "backend": "ibm_fez"})
+    found = Checker(SPEC).check("POST", url, headers, json.dumps(body), 200, JSON, answer)
+    assert (found == []) is good, found
+
+
+@needs_spec
 @pytest.mark.timeout(300)
 def test_the_emulator_fits_ibms_document(tmp_path: Path) -> None:
     record = tmp_path / "record.jsonl"
-    arguments = ["--worker-python", "none"]
+    arguments = ["--worker-python", "none", "--backend", "manila"]
     with EmulatorProcess(record=record, args=arguments) as emulator, Client(emulator) as client:
         user = client.login()
         user.headers["IBM-API-Version"] = "2026-04-15"

@@ -19,7 +19,7 @@ import pytest
 
 pytest.importorskip("uvicorn", reason="tests/emulator/requirements.txt is not installed")
 
-from tests.emulator import data, engine, programs, results
+from tests.emulator import data, engine, programs, results, worker
 from tests.emulator.statevector import Unsupported, parse, probabilities, sample
 from tests.emulator.testing import EmulatorProcess
 from tests.unit.emulator.client import Client
@@ -128,6 +128,34 @@ def test_plain_results_are_nested_as_the_pub_is() -> None:
 )
 def test_shots_are_counted(program: str, params: dict[str, Any], shots: int) -> None:
     assert programs.shots(program, params) == pytest.approx(shots, abs=1)
+
+
+def qpy(version: int, magic: bytes = b"QISKIT") -> dict[str, str]:
+    content = zlib.compress(magic + bytes([version]) + bytes(100))
+    return {"__type__": "QuantumCircuit", "__value__": base64.b64encode(content).decode()}
+
+
+@pytest.mark.parametrize(
+    ("circuit", "text"),
+    [
+        (data.BELL, ""),
+        (qpy(13), ""),
+        (qpy(17), ""),
+        (qpy(18), "QPY of version 18; the service reads versions up to 17"),
+        (qpy(17, b"NOTQPY"), "no QPY"),
+        ({"__type__": "QuantumCircuit", "__value__": "AAAA"}, "no QPY"),
+        ({"__type__": "QuantumCircuit", "__value__": "no base64"}, "no QPY"),
+        ({"__type__": "QuantumCircuit"}, "no QPY"),
+        ({"__type__": "QuantumCircuit", "__value__": None}, "no QPY"),
+    ],
+)
+def test_the_service_reads_qpy_up_to_a_version(circuit: Any, text: str) -> None:
+    if not text:
+        worker._check_qpy(circuit)
+        return
+    with pytest.raises(worker.Rejected, match=text) as error:
+        worker._check_qpy(circuit)
+    assert error.value.outcome["code"] == engine.VALIDATION
 
 
 def test_the_workers_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

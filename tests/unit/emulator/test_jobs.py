@@ -18,6 +18,7 @@ from tests.emulator import data
 from tests.emulator.testing import EmulatorError, EmulatorProcess
 from tests.unit.emulator.client import Client
 
+HEAD = 'OPENQASM 3.0; include "stdgates.inc";'
 ESTIMATOR = {"pubs": [[data.BELL, "ZZ"]], "version": 2}
 
 
@@ -125,14 +126,15 @@ def test_limits_of_tags_and_cost_are_reached_exactly(user: Client) -> None:
 @pytest.mark.parametrize(
     ("circuit", "code", "text"),
     [
-        ("OPENQASM 3.0; qubit[2] q; bit[2] c; h q[0]; c = measure q;", 1517, "h on qubits (0,)"),
-        ("OPENQASM 3.0; bit[1] c; cz $0, $5; c = measure $0;", 1517, "cz on qubits (0, 5)"),
-        ("OPENQASM 3.0; bit[1] c; x $156; c = measure $156;", 1517, "x on qubits (156,)"),
+        (f"{HEAD} qubit[2] q; bit[2] c; h q[0]; c = measure q;", 1517, "h on qubits (0,)"),
+        (f"{HEAD} bit[1] c; cz $0, $5; c = measure $0;", 1517, "cz on qubits (0, 5)"),
+        (f"{HEAD} bit[1] c; x $156; c = measure $156;", 1517, "x on qubits (156,)"),
+        ("OPENQASM 3.0; bit[1] c; x $0; c = measure $0;", 1002, "gate 'x' is not defined"),
         ("OPENQASM 3.0; bit[1] c; reset $0; c = measure $0;", 1002, "requirements-worker.txt"),
         ("OPENQASM 3.0; bit c; c = measure $0;", 1002, "no register"),
         ("nonsense", 1002, "requirements-worker.txt"),
         ("OPENQASM 3.0; bit[0] c; c = measure $0;", 1002, "cannot measure"),
-        (f"OPENQASM 3.0; bit[1] c; rx({'(' * 999}) $0; c = measure $0;", 1002, "angle"),
+        (f"{HEAD} bit[1] c; rx({'(' * 999}) $0; c = measure $0;", 1002, "angle"),
         ([data.BELL, None, 0], 1002, "not 0"),
         ([data.BELL, None, "many"], 1002, "not 'many'"),
     ],
@@ -154,7 +156,7 @@ def test_without_aer_the_job_says_what_to_install(user: Client, changes: dict[st
 
 def test_any_circuit_when_asked(emulator: EmulatorProcess, user: Client) -> None:
     emulator.settings(native_circuits=False)
-    circuit = "OPENQASM 3.0; qubit[2] q; bit[2] c; h q[0]; cx q[0], q[1]; c = measure q;"
+    circuit = f"{HEAD} qubit[2] q; bit[2] c; h q[0]; cx q[0], q[1]; c = measure q;"
     assert user.ended(user.submit(params={"pubs": [circuit]})["id"])["state"]["status"] == "Completed"
 
 

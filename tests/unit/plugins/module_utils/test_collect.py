@@ -12,7 +12,13 @@ from requests.exceptions import ConnectionError as Broken
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils import _collect
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._client import Client
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._collect import Collector, Wanted, named, why_failed
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._collect import (
+    Collector,
+    Wanted,
+    named,
+    why_failed,
+    why_lost,
+)
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError, OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._jobs import Jobs
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._result_file import ResultFile
@@ -50,7 +56,7 @@ class Collected:
         module = Module(job_info.ARGUMENT_SPEC, check_mode, bearer_token=TOKEN, instance=CRN)
         collector = Collector(module, Jobs(Client(module)))
         self.job = collector.bring(job, wanted)
-        self.changed, self.warnings = collector.changed, module.warnings
+        self.changed, self.warnings, self.lost = collector.changed, module.warnings, collector.lost
 
 
 @pytest.fixture
@@ -290,8 +296,20 @@ def test_those_of_a_private_job_that_somebody_read_before(ibm, bring, path):
     found = bring(PRIVATE, file=True)
     assert found.job == {**PRIVATE, "results": []}
     assert not path.exists()
-    (warning,) = found.warnings
-    assert ID in warning and "they were read before, which deletes them" in warning
+    assert (found.lost, found.warnings) == ([ID], [])
+    assert why_lost(found.lost).startswith(
+        f"IBM has no results of the private job {ID} any more: they were read before"
+    )
+
+
+def test_the_answer_with_those_of_a_private_job_is_lost(ibm, bring, path):
+    """No remedy may promise what a second run cannot bring."""
+    for _turn in range(5):
+        reads(ibm, None, fails=Broken("Connection aborted."))
+    with pytest.raises(
+        ApiError, match="IBM deletes the results of a private job as it sends them, so they may be lost"
+    ):
+        bring(PRIVATE, file=True)
 
 
 def test_a_private_job_that_failed(ibm, bring, path):

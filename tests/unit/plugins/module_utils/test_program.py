@@ -341,3 +341,14 @@ def test_other_content_has_another_digest(file):
         {"program_id": "executor", "params": {"x": "1"}},
     ]
     assert len({program(**options).digest for options in different}) == len(different)
+
+
+@pytest.mark.parametrize("version, taken", [(16, True), (17, True), (18, False)])
+def test_qpy_is_of_a_version_that_ibm_takes(tmp_path, version, taken):
+    path = tmp_path / "circuit.qpy"
+    path.write_bytes(b"QISKIT" + bytes([version]) + b"rest")
+    if taken:
+        assert program(circuit_file=str(path)).params["pubs"][0][0]["__type__"] == "QuantumCircuit"
+    else:
+        text = f"{path} is QPY of version 18, and IBM takes 17 at most: write it with qiskit.qpy.dump(..., version=17)"
+        assert text in refused(circuit_file=str(path))

@@ -317,7 +317,7 @@ def test_one_is_waited_for(ibm, naps):
     reads(ibm, job("d0"))
     task = run(ids=["d0"], wait=True)
     assert (task.ids, task["jobs"][0]["status"], len(naps)) == (["d0"], "Completed", 2)
-    assert task.shown[0].startswith("waiting for job d0; stopping this run does not stop it: run it again, or ")
+    assert task.shown[0].startswith("waiting for job d0; stopping this run does not stop it: run the task again, or ")
 
 
 @pytest.mark.parametrize("status", ["Completed", "Failed", "Cancelled", "Cancelled - Ran too long"])
@@ -361,7 +361,7 @@ def test_an_error_while_it_waits(ibm):
     reads(ibm, job("d0", "Running"))
     reads(ibm, job("d0"), status=403, reply=ibm_error("1200", "no"))
     task = failed(ids=["d0"], wait=True)
-    assert (task["error"]["status"], "Job d0 goes on: run it again" in task["msg"]) == (403, True)
+    assert (task["error"]["status"], "Job d0 goes on: run the task again" in task["msg"]) == (403, True)
 
 
 def test_without_wait_nobody_waits(ibm, naps):
