@@ -243,8 +243,8 @@ ESTIMATOR = {"program_id": "estimator", "pubs": [{"circuit": FLIP, "observables"
             "'observables' is needed by the estimator: such as ZZ, or {ZZ: 0.5, XX: 0.5}; use 'pubs'",
         ),
         *[
-            ({"program_id": "x", "params": {}, **option}, f"{next(iter(option))!r} has no meaning with 'params'")
-            for option in ({"shots": 1}, {"precision": 0.1}, {"resilience_level": 1}, {"options": {}})
+            ({"program_id": "x", "params": {}, name: value}, f"{name!r} has no meaning with 'params'")
+            for name, value in (("shots", 1), ("precision", 0.1), ("resilience_level", 1), ("options", {}))
         ],
         ({"program_id": "x", "params": {}, "support_qiskit": True}, "'support_qiskit' has no meaning with 'params'"),
     ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from functools import partial
 
 import pytest
 from requests.exceptions import ConnectionError as Broken
@@ -17,14 +18,13 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils import _http,
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._job import Declared
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._jobs import Jobs
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._module import outcome
 from ansible_collections.ibm_quantum.platform.plugins.modules import job as module_job
+from ansible_collections.ibm_quantum.platform.tests.unit.plugins import jobs
 from ansible_collections.ibm_quantum.platform.tests.unit.scripted import (
     API_KEY,
     CRN,
     OTHER_TOKEN,
     RUNTIME,
-    TOKEN,
     Module,
     ibm_error,
 )
@@ -149,32 +149,7 @@ def submissions(ibm):
     return sum((request.method, request.url) == ("POST", f"{RUNTIME}/v1/jobs") for request in ibm.sent)
 
 
-class Task:
-    """A task, and what came of it."""
-
-    def __init__(self, **options):
-        credential = {} if "api_key" in options else {"bearer_token": TOKEN}
-        self.module = Module(module_job.ARGUMENT_SPEC, **{"instance": CRN, **credential, **options})
-        self.result = outcome(module_job.run, self.module)
-        self.warnings, self.shown = self.module.warnings, self.module.shown
-
-    def __getitem__(self, name):
-        return self.result[name]
-
-    def __contains__(self, name):
-        return name in self.result
-
-
-def run(**options):
-    task = Task(**options)
-    assert "failed" not in task, task["msg"]
-    return task
-
-
-def failed(**options):
-    task = Task(**options)
-    assert task.result.get("failed"), task.result
-    return task
+Task, run, failed = (partial(each, module_job) for each in (jobs.Task, jobs.run, jobs.failed))
 
 
 @pytest.fixture(autouse=True)

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils import _waiting
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._module import outcome
 from ansible_collections.ibm_quantum.platform.plugins.modules import job_info
-from ansible_collections.ibm_quantum.platform.tests.unit.scripted import CRN, TOKEN, Module, ibm_error
+from ansible_collections.ibm_quantum.platform.tests.unit.plugins import jobs
+from ansible_collections.ibm_quantum.platform.tests.unit.scripted import ibm_error
 
 TEXT = json.dumps({"results": [{"data": {"c": {"samples": ["0x1", "0x0", "0x1"], "num_bits": 1}}, "metadata": {}}]})
 COUNTS = [{"counts": {"c": {"0": 1, "1": 2}}, "metadata": {}}]
@@ -45,32 +46,7 @@ def results(ibm, job_id="d0", text=TEXT, **answer):
     ibm.runtime("GET", f"/v1/jobs/{job_id}/results", **answer)
 
 
-class Task:
-    """A task, and what came of it."""
-
-    def __init__(self, **options):
-        self.module = Module(job_info.ARGUMENT_SPEC, **{"instance": CRN, "bearer_token": TOKEN, **options})
-        self.result = outcome(job_info.run, self.module)
-        self.warnings, self.shown = self.module.warnings, self.module.shown
-
-    def __getitem__(self, name):
-        return self.result[name]
-
-    @property
-    def ids(self):
-        return [row["id"] for row in self.result["jobs"]]
-
-
-def run(**options):
-    task = Task(**options)
-    assert "failed" not in task.result, task["msg"]
-    return task
-
-
-def failed(**options):
-    task = Task(**options)
-    assert task.result.get("failed"), task.result
-    return task
+Task, run, failed = (partial(each, job_info) for each in (jobs.Task, jobs.run, jobs.failed))
 
 
 @pytest.fixture(autouse=True)
