@@ -37,8 +37,8 @@ MATRIX = {
 ENDS = ["2.17", "2.21"]
 #: The unit tests in which another ansible-core, or ansible-test's way of shipping modules, can make a difference.
 #: ansible-test wants the slash at the end.
-CORE_UNITS = [f"tests/unit/plugins/{kind}/" for kind in ("action", "filter", "lookup", "modules")]
-#: The lab's tests in parts that take about as long, each in a lab of its own, so that two can run at the same time.
+CORE_UNITS = [f"tests/unit/plugins/{kind}/" for kind in ("action", "callback", "filter", "lookup", "modules")]
+#: The lab's tests in parts, each in a lab of its own, so that several can run at the same time.
 FIREWALLS = [f"tests/lab/test_{name}.py" for name in ("providers", "killed", "dns", "scopes")]
 CREDENTIALS = [
     f"tests/lab/test_{name}.py"
@@ -129,8 +129,8 @@ def sanity() -> list[Step]:
 
 
 def units() -> list[Step]:
-    """Unit tests of the collection, the emulator and these tools."""
-    return [Step("units", pytest("-n", "2", "tests/unit", *holding_tests("tests/emulator", "tests/tools")))]
+    """Unit tests of the collection, the emulator and these tools: three processes for two cores, since many wait."""
+    return [Step("units", pytest("-n", "3", "tests/unit", *holding_tests("tests/emulator", "tests/tools")))]
 
 
 def ansible_units() -> list[Step]:
@@ -168,14 +168,11 @@ def lab_setup() -> list[Step]:
 
 
 def lab() -> list[Step]:
-    """Real hosts in network namespaces. They wait more than they work, so other steps run beside them."""
+    """Real hosts in network namespaces: each lab takes some half of a core, since timers and boots are waited for."""
     rest = [word for name in (*FIREWALLS, *CREDENTIALS) for word in ("--ignore", name)]
-    return [
-        *lab_setup(),
-        Step("lab-firewalls", pytest(*FIREWALLS), after=("lab-images",), timeout=2400),
-        Step("lab-credentials", pytest(*CREDENTIALS), after=("lab-images",), timeout=2400),
-        Step("lab", pytest("tests/lab", *rest), after=("lab-images",), timeout=2400),
-    ]
+    parts = {"lab-firewalls": FIREWALLS, "lab-credentials": CREDENTIALS, "lab": ["tests/lab", *rest]}
+    options: dict[str, Any] = {"after": ("lab-images",), "timeout": 2400, "weight": 0.5}
+    return [*lab_setup(), *(Step(name, pytest(*which), **options) for name, which in parts.items())]
 
 
 def matrix(versions: Sequence[str] = tuple(MATRIX)) -> list[Step]:
@@ -196,12 +193,12 @@ def matrix(versions: Sequence[str] = tuple(MATRIX)) -> list[Step]:
 
 
 def check() -> list[Step]:
-    """What to run before each commit."""
-    return [*lint(), *docs(), *units()]
+    """What to run before each commit: the unit tests, which take longest, and the others beside them."""
+    return [*units(), *lint(), *docs()]
 
 
 def everything() -> list[Step]:
-    """All of it, what takes longest first: the lab beside one of the others after another."""
+    """All of it, what takes longest first: two labs, or one, beside one of the others after another."""
     static = [*sanity(), *lint(), *docs(), *build()]
     return [*lab(), *static, *units(), *integration(), *clients(), *ansible_units(), *matrix(ENDS)]
 
@@ -238,6 +235,8 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.chdir(ROOT)
     os.environ["PATH"] = f"{BIN}:{os.environ['PATH']}"
+    # Where it is set, each of some hundred processes compiles anew what it imports from the checkout.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     start = time.monotonic()
     steps = GROUPS[arguments[0]]()
     results = Runner(BUILD / "logs", stream=len(steps) == 1).run(steps)

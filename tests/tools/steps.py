@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, ibm_quantum.platform contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs steps, two at once, and sums them up the way pytest does."""
+"""Runs steps, as many at once as keep two cores busy, and sums them up the way pytest does."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ class Step:
     remark: str = ""
     #: A step that counts neither as a test nor as a check, only as something to wait for.
     setup: bool = False
+    #: How much of a slot it fills: less than 1 where it waits more than it works.
+    weight: float = 1
 
 
 @dataclass
@@ -74,7 +76,7 @@ def counts_of(text: str, passed: bool) -> dict[str, int]:
 
 
 class Runner:
-    """Runs up to ``slots`` steps at once, a log file for each in ``logs``."""
+    """Runs steps at once while their weights fit into ``slots``, a log file for each in ``logs``."""
 
     def __init__(self, logs: Path, slots: int = 2, stream: bool = False) -> None:
         self.logs, self.slots, self.stream = logs, slots, stream
@@ -85,18 +87,20 @@ class Runner:
     def run(self, steps: Sequence[Step]) -> list[Result]:
         """Run them all, each as early as its predecessors and the free slots allow; results in the order given."""
         self.logs.mkdir(parents=True, exist_ok=True)
-        waiting, running = list(steps), 0
+        waiting = list(steps)
+        running: list[Step] = []
         names = {step.name for step in steps}
         try:
             while waiting or running:
                 for step in list(waiting):
                     after = [name for name in step.after if name in names]
-                    if running < self.slots and all(name in self.results for name in after):
+                    fits = not running or sum(one.weight for one in running) + step.weight <= self.slots
+                    if fits and all(name in self.results for name in after):
                         waiting.remove(step)
-                        running += 1
+                        running.append(step)
                         threading.Thread(target=self._thread, args=(step, after), daemon=True).start()
                 result = self._ended.get()
-                running -= 1
+                running.remove(result.step)
                 self._report(result)
         finally:
             for process in list(self._processes):

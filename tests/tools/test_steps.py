@@ -60,6 +60,29 @@ def test_order_outcomes_and_totals(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "exit status 3" in text and "no such thing here" in text
 
 
+MEET = """
+import os, time
+end = time.monotonic() + 30
+open(f"met/{os.getpid()}", "w")
+while len(os.listdir("met")) < 3:
+    assert time.monotonic() < end
+    time.sleep(0.01)
+"""
+ALONE = "import os, time; os.mkdir('lock'); time.sleep(0.2); os.rmdir('lock')"
+
+
+def test_steps_run_at_once_while_their_weights_fit(tmp_path: Path) -> None:
+    (tmp_path / "met").mkdir()
+    steps = [
+        python("a half", MEET, cwd=tmp_path, weight=0.5),
+        python("another", MEET, cwd=tmp_path, weight=0.5),
+        python("a whole", MEET, cwd=tmp_path),
+        python("more than all", ALONE, cwd=tmp_path, weight=3),
+        python("the rest", ALONE, cwd=tmp_path, weight=1.5),
+    ]
+    assert [one.note for one in Runner(tmp_path / "logs").run(steps)] == [""] * 5
+
+
 def test_a_step_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     step = Step("hangs", ["sh", "-c", "sleep 60 & echo $!; wait"], timeout=1)
     (result,) = Runner(tmp_path).run([step])
