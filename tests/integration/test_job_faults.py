@@ -835,7 +835,7 @@ def test_a_wait_is_shown_where_there_is_no_terminal(
     """As in the log of a CI job, which shows what comes out of a pipe: not only when all is over."""
     emulator.settings(hold=True)
     with Playing(controller, job_task("bell", **JOB, wait=True), through(gate), terminal=False) as play:
-        until(lambda: emulator.jobs(), 30)
+        until(emulator.jobs, 30)
         until(lambda: "waiting for job" in play.output, 4)
         until(lambda: "Queued" in play.output, 4)
 

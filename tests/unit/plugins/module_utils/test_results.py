@@ -714,7 +714,7 @@ def test_what_is_returned_is_the_callers():
 def test_counts_that_there_are_not(result, options, kind, text):
     with pytest.raises(ValueError) as caught:
         counts_of(result, **options)
-    assert type(caught.value) is kind and text in str(caught.value) and "\n" not in str(caught.value)
+    assert caught.type is kind and text in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_many_shots():

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 from functools import partial
+from types import MappingProxyType
 
 import pytest
 from requests.exceptions import ConnectionError as Broken
@@ -31,7 +32,7 @@ from ansible_collections.ibm_quantum.platform.tests.unit.scripted import (
 
 FLIP = 'OPENQASM 3.0;\ninclude "stdgates.inc";\nbit[1] c;\nx $0;\nc[0] = measure $0;\n'
 OTHER_CIRCUIT = FLIP.replace("x $0", "sx $0")
-BELL = {"name": "bell", "backend": "ibm_fez", "circuit": FLIP}
+BELL = MappingProxyType({"name": "bell", "backend": "ibm_fez", "circuit": FLIP})
 NAMELESS = {"backend": "ibm_fez", "circuit": FLIP}
 PARAMS = {"pubs": [[FLIP]], "support_qiskit": False, "version": 2}
 ID, OTHER_ID, THIRD_ID = "d4kq2vl8r0fs73c1u2mg", "d4kq2vl8r0fs73c1u2a0", "d4kq2vl8r0fs73c1u2z0"
