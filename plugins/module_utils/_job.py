@@ -211,9 +211,9 @@ class JobTask:
             return Outcome(job, True, {}, self._shown(declared, {}), True)
         if newest is None or declared.resubmit == "always":
             return submit(declared, known)
-        self._check_content(declared, newest)
         if declared.resubmit == "failed" and not is_pending(newest) and status(newest) != COMPLETED:
             return submit(declared, known)
+        self._check_content(declared, newest)
         return self._found(declared, newest)
 
     def _found(self, declared: Declared, job: Job) -> Outcome:
@@ -233,7 +233,8 @@ class JobTask:
         if declared.name is not None and contents and contents != [_tags.CONTENT + (declared.content or "")]:
             raise OptionError(
                 f"'name': there is a job {declared.name!r} ({job['id']}, {status(job)}) of another program, backend or "
-                "circuit: give this one another name, delete the other with 'state: absent', or set 'resubmit: always'"
+                "circuit: give this one another name, delete the other with 'state: absent', or set 'resubmit: always' "
+                "(of one that failed, 'failed')"
             )
 
     def _predict(self, declared: Declared, _known: list[Job]) -> Outcome:

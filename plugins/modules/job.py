@@ -20,7 +20,8 @@ options:
   name:
     description:
       - The name of the job, unique to its user and instance, up to 74 characters.
-      - A job of that name with another program, backend or circuit is an error, unless O(resubmit=always).
+      - A job of that name with another program, backend or circuit is an error, unless it is submitted again as
+        O(resubmit) says.
       - If not set, a job is known by what it is. The same circuit on the same backend is then the same job.
     type: str
   id:
@@ -41,7 +42,7 @@ options:
     description:
       - When to submit the job again though there is one of its key. Of several the newest counts.
       - V(never) takes the one that there is, however it ended.
-      - V(failed) submits it again if the newest one failed or was cancelled.
+      - V(failed) submits it again if the newest one failed or was cancelled, also with a circuit that was mended.
       - V(always) submits it with each run of the task.
     type: str
     choices: [never, failed, always]

@@ -392,12 +392,15 @@ def test_another_job_of_that_name(ibm, change, status, check_mode):
     assert submissions(ibm) == 0
 
 
-@pytest.mark.parametrize("status", ["Completed", "Failed"])
-def test_another_job_of_that_name_is_an_error_unless_all_are_submitted(ibm, status):
-    """So says 'name', and 'resubmit: failed' speaks of the same job."""
-    lists(ibm, job(status=status))
-    task = failed(**{**BELL, "circuit": OTHER_CIRCUIT}, resubmit="failed", check_mode=True)
-    assert f"there is a job 'bell' ({ID}, {status}) of another program" in task["msg"]
+def test_one_that_failed_is_submitted_again_with_a_circuit_that_was_mended(ibm):
+    options = {**BELL, "circuit": OTHER_CIRCUIT}
+    lists(ibm, job(status="Completed"))
+    task = failed(**options, resubmit="failed", check_mode=True)
+    assert f"there is a job 'bell' ({ID}, Completed) of another program" in task["msg"]
+    lists(ibm, job(status="Failed"))
+    posts(ibm, body(options, params={**PARAMS, "pubs": [[OTHER_CIRCUIT]]}), THIRD_ID)
+    lists(ibm, job(THIRD_ID, of=options), job(status="Failed"))
+    assert run(**options, resubmit="failed")["job"]["id"] == THIRD_ID
 
 
 def test_another_job_of_that_name_is_submitted_if_that_is_wanted(ibm):
