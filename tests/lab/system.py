@@ -21,7 +21,8 @@ T = TypeVar("T")
 #: The checkout.
 ROOT = Path(__file__).resolve().parents[2]
 
-#: The one list of Debian packages that the lab takes from the machine: package -> a command that it brings.
+#: The one list of Debian packages that the lab takes from the machine, and tests in namespaces of their own besides:
+#: package -> a command that it brings.
 PACKAGES = {
     "ca-certificates": "update-ca-certificates",
     "debootstrap": "debootstrap",
@@ -29,6 +30,7 @@ PACKAGES = {
     "iproute2": "ip",
     "ipset": "ipset",
     "iptables": "iptables",
+    "nftables": "nft",
     "openssh-client": "ssh",
     "openssl": "openssl",
     "systemd-container": "systemd-nspawn",
