@@ -17,6 +17,7 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors impor
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._http import IDEMPOTENT, Reply
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._paging import collect, items_name
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._resource import covers, diff, find_one, part
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._runtime import INSTANCE_NOT_FOUND
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._secret_fields import mask
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -122,7 +123,7 @@ def _find(client: Client, call: Call) -> Any:
     try:
         answer = collect(lambda q, _body: client.call("GET", path, query=q).json, query, None)
     except ApiError as error:
-        if error.status == 404 and error.body.code != "1279":  # 1279: it is the instance that is not found
+        if error.status == 404 and error.body.code != INSTANCE_NOT_FOUND:
             return None
         raise
     if not match:

@@ -26,9 +26,9 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._result_file 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._results import ResultError, decode
 
 #: How results come into a task's result.
-RESULTS = ("none", "decoded", "raw")
+RESULTS = ["decoded", "raw", "none"]
 #: What else there is of a job; each is a request.
-DETAILS = ("metrics", "logs", "params")
+DETAILS = ["metrics", "logs", "params"]
 
 _TRIES = 3
 
@@ -88,10 +88,11 @@ class Collector:
             return {**path, **none, "error_text": text or ""}
         if text is None or wanted.results == "none":
             return {**path, **none}
+        text = _unwrapped(text)
         if wanted.results == "raw":
             return {**path, "results": _parsed(text)}
         try:
-            return {**path, "results": decode(_unwrapped(text))}
+            return {**path, "results": decode(text)}
         except ResultError as error:  # what was read is kept all the same
             self._module.warn(
                 f"the results of job {job['id']} cannot be decoded, so they are returned as they are: {error}"
@@ -195,9 +196,8 @@ def _unwrapped(text: str) -> str:
 
 
 def _parsed(text: str) -> Any:
-    """Results as data, where they are JSON; IBM's document has them as a text in JSON, too."""
+    """Results as data, where they are JSON."""
     try:
-        data = json.loads(text)
+        return json.loads(text)
     except ValueError:
         return text
-    return _parsed(data) if isinstance(data, str) else data

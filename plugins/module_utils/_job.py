@@ -31,6 +31,7 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._jobs import 
 )
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._module import ModuleLike
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._one_at_a_time import one_at_a_time
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._options import between
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._program import PUB_SPEC, Program, digest_of
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._sessions import Sessions, resolve
 
@@ -124,9 +125,8 @@ class Declared:
 
     def _check(self) -> None:
         options = self.options
-        seconds = options["max_execution_time"]
-        if seconds is not None and not 1 <= seconds <= LONGEST:
-            raise OptionError(f"'max_execution_time' must be 1 to {LONGEST} seconds, not {seconds}")
+        if options["max_execution_time"] is not None:
+            between(options, "max_execution_time", 1, LONGEST, "seconds")
         for name, longest in (("session_id", _LONGEST_SESSION_ID), ("calibration_id", _LONGEST_CALIBRATION_ID)):
             if options[name] is not None and not 1 <= len(options[name]) <= longest:
                 raise OptionError(f"{name!r} must have 1 to {longest} characters")

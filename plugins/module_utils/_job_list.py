@@ -27,9 +27,14 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors impor
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._job import ONE_JOB, Declared, JobTask, Outcome
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._jobs import COMPLETED, Job, is_pending, status
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._module import ModuleLike
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._options import between
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._resource import diff
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._result_file import ResultFile
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._waiting import Waiter, took_too_long
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._waiting import (
+    LONGEST_TIMEOUT,
+    Waiter,
+    took_too_long,
+)
 
 _OF_ONE = {**ONE_JOB, **CHOICE_SPEC}
 
@@ -78,9 +83,8 @@ def _without_rivals(params: dict[str, Any], own: dict[str, Any]) -> dict[str, An
 
 
 def _check(params: dict[str, Any], declared: list[Declared]) -> None:
-    for name, least in (("submit_timeout", 0), ("wait_timeout", 1)):
-        if not least <= params[name] <= 2592000:
-            raise OptionError(f"{name!r} must be {least} to 2592000 seconds, not {params[name]}")
+    between(params, "submit_timeout", 0, LONGEST_TIMEOUT, "seconds")
+    between(params, "wait_timeout", 1, LONGEST_TIMEOUT, "seconds")
     if params["wait"] and params["state"] != "present":
         raise OptionError(f"'wait' is for 'state: present': {params['state']!r} is reached at once")
     keys = [one.id or one.key for one in declared]
@@ -187,8 +191,8 @@ class _Run:
         if self._params["state"] == "present":
             answer["submitted"] = sum(outcome.submitted for outcome in self._outcomes)
         if self._params["jobs"] is None:
-            for row in filter(None, rows):
-                answer["job"] = row
+            if rows and rows[0]:
+                answer["job"] = rows[0]
             shown = self._outcomes[0] if self._outcomes else Outcome(None, False, {}, {})
             answer["diff"] = diff(shown.before, shown.after, self._declared[0].label)
             return answer

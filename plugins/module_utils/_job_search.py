@@ -17,9 +17,14 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._collect impo
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._jobs import Job, Jobs, is_pending
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._module import ModuleLike
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._options import between
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._result_file import ResultFile
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._times import ibm_interval
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._waiting import Waiter, took_too_long
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._waiting import (
+    LONGEST_TIMEOUT,
+    Waiter,
+    took_too_long,
+)
 
 #: Options that IBM filters by, and the query parameters that they are.
 _FILTERS = {
@@ -67,8 +72,7 @@ def _check(params: dict[str, Any]) -> None:
     params.update(ibm_interval(params, "created_after", "created_before"))
     if params["limit"] < 0:
         raise OptionError(f"'limit' must be 0, for all jobs, or more, not {params['limit']}")
-    if not 1 <= params["wait_timeout"] <= 2592000:
-        raise OptionError(f"'wait_timeout' must be 1 to 2592000 seconds, not {params['wait_timeout']}")
+    between(params, "wait_timeout", 1, LONGEST_TIMEOUT, "seconds")
     if params["session"] and params["session_id"]:
         raise OptionError("give one of 'session', a name, and 'session_id'")
     if params["name"] is not None:

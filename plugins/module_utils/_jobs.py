@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils import _tally
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._runtime import Runtime
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._runtime import Runtime, not_there
 
 Job = dict  # a job as IBM represents it
 
@@ -27,7 +27,6 @@ PENDING = (QUEUED, RUNNING)
 #: The most jobs that IBM lists in a page.
 PAGE = 200
 _PATH = "/v1/jobs"
-_INSTANCE_NOT_FOUND = "1279"
 
 
 def status(job: Mapping[str, Any]) -> str:
@@ -61,7 +60,7 @@ class Jobs(Runtime):
         try:
             return self._get(_one(job_id), {"exclude_params": not params})
         except ApiError as error:
-            if _no_such_job(error):
+            if not_there(error):
                 return None
             raise
 
@@ -100,7 +99,7 @@ class Jobs(Runtime):
         try:
             self._client.call("POST", f"{_one(job_id)}/cancel", repeatable=True)
         except ApiError as error:
-            if error.status == 409 or _no_such_job(error):
+            if error.status == 409 or not_there(error):
                 return False
             raise
         return True
@@ -110,7 +109,7 @@ class Jobs(Runtime):
         try:
             self._client.call("DELETE", _one(job_id))
         except ApiError as error:
-            if not _no_such_job(error):
+            if not not_there(error):
                 raise
 
     def tag(self, job_id: str, tags: Iterable[str]) -> None:
@@ -130,7 +129,7 @@ class Jobs(Runtime):
         try:
             return self._client.call("GET", f"{_one(job_id)}/logs", text=True).text
         except ApiError as error:
-            if error.status == 404 and error.body.code != _INSTANCE_NOT_FOUND:
+            if not_there(error):
                 return ""
             raise
 
@@ -141,8 +140,3 @@ class Jobs(Runtime):
 
 def _one(job_id: str) -> str:
     return f"{_PATH}/{quote(job_id, safe='')}"
-
-
-def _no_such_job(error: ApiError) -> bool:
-    """Whether IBM says so: not that the instance is unknown, and nobody else's page."""
-    return error.status == 404 and error.body.code not in ("", _INSTANCE_NOT_FOUND)

@@ -79,8 +79,8 @@ def settings(params: Mapping[str, Any]) -> Settings:
         api_version=_api_version(params["api_version"]),
         verify=_verify(params),
         proxy=_proxy(params["proxy"]),
-        timeout=_between(params, "timeout", 1, 900, "seconds"),
-        retries=_between(params, "retries", 0, 10, "repetitions"),
+        timeout=between(params, "timeout", 1, 900, "seconds"),
+        retries=between(params, "retries", 0, 10, "repetitions"),
         token_cache=params["token_cache"],
     )
 
@@ -191,7 +191,8 @@ def _proxy(value: str | None) -> str:
     return value
 
 
-def _between(params: Mapping[str, Any], option: str, least: int, most: int, unit: str) -> int:
+def between(params: Mapping[str, Any], option: str, least: int, most: int, unit: str) -> int:
+    """A number of a task within its bounds. Raises OptionError."""
     if not least <= params[option] <= most:
         raise OptionError(f"{option!r} must be {least} to {most} {unit}, not {params[option]}")
     return int(params[option])

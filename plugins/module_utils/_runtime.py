@@ -17,7 +17,15 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors impor
 #: What there is to know of one backend besides its row in the list.
 DETAILS = ("configuration", "defaults", "properties", "status")
 
+#: IBM's code, with 404, for an instance that this host does not know.
+INSTANCE_NOT_FOUND = "1279"
+
 _OTHER_SERVER = "Check 'runtime_url': something else than the Runtime API answers there"
+
+
+def not_there(error: ApiError) -> bool:
+    """Whether IBM says that a thing does not exist: not that the instance is unknown, and nobody else's page."""
+    return error.status == 404 and error.body.code not in ("", INSTANCE_NOT_FOUND)
 
 
 class Runtime:

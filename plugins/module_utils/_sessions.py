@@ -21,14 +21,13 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._client impor
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors import ApiError, OptionError
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._identity import moment
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._jobs import Job, Jobs
-from ansible_collections.ibm_quantum.platform.plugins.module_utils._runtime import Runtime
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._runtime import Runtime, not_there
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._session_names import Intent, Names
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._workloads import NEWEST_FIRST, PAGE, Workloads
 
 Session = dict  # a session as IBM represents it
 
 _PATH = "/v1/sessions"
-_INSTANCE_NOT_FOUND = "1279"
 #: What a call that HTTP had to repeat is answered when the first one, whose answer was lost, took effect.
 _OWN_EFFECT = (404, 409)
 
@@ -70,7 +69,7 @@ class Sessions(Runtime):
         try:
             return self._get(_one(session_id))
         except ApiError as error:
-            if error.status == 404 and error.body.code not in ("", _INSTANCE_NOT_FOUND):
+            if not_there(error):
                 return None
             raise
 

@@ -20,6 +20,9 @@ from ansible_collections.ibm_quantum.platform.plugins.module_utils._errors impor
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._identity import moment
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._jobs import QUEUED, Job, Jobs, is_pending, status
 
+#: The longest that a task may wait for jobs or to submit them, in seconds: 30 days.
+LONGEST_TIMEOUT = 2592000
+
 _SHORTEST, _LONGEST, _GROWTH = 0.3, 60.0, 1.5  # seconds between two polls
 #: Queue position and estimate are a request of their own: asked for at most this often, in seconds.
 _LOOK_AT_QUEUE = 120.0

@@ -410,6 +410,7 @@ submitted:
 from typing import Any
 
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._backends import CHOICE_SPEC
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._collect import DETAILS, RESULTS
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._job import ONE_JOB
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._job_list import run_all
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._module import ModuleLike, main
@@ -425,8 +426,8 @@ ARGUMENT_SPEC = argument_spec(
     submit_timeout={"type": "int", "default": 900},
     wait={"type": "bool", "default": False},
     wait_timeout={"type": "int", "default": 3600},
-    results={"type": "str", "choices": ["decoded", "raw", "none"], "default": "decoded"},
-    details={"type": "list", "elements": "str", "choices": ["metrics", "logs", "params"], "default": []},
+    results={"type": "str", "choices": RESULTS, "default": "decoded"},
+    details={"type": "list", "elements": "str", "choices": DETAILS, "default": []},
 )
 
 

@@ -242,6 +242,7 @@ jobs:
 
 from typing import Any
 
+from ansible_collections.ibm_quantum.platform.plugins.module_utils._collect import DETAILS, RESULTS
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._job_search import search
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._module import ModuleLike, main
 from ansible_collections.ibm_quantum.platform.plugins.module_utils._options import argument_spec
@@ -261,9 +262,9 @@ ARGUMENT_SPEC = argument_spec(
     limit={"type": "int", "default": 200},
     wait={"type": "bool", "default": False},
     wait_timeout={"type": "int", "default": 3600},
-    results={"type": "str", "choices": ["decoded", "raw", "none"], "default": "none"},
+    results={"type": "str", "choices": RESULTS, "default": "none"},
     result_dir={"type": "path"},
-    details={"type": "list", "elements": "str", "choices": ["metrics", "logs", "params"], "default": []},
+    details={"type": "list", "elements": "str", "choices": DETAILS, "default": []},
 )
 
 
